@@ -1,0 +1,115 @@
+"""Puts the gateway together: back ends, fronts, and what they share."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from starlette.routing import Router
+
+from gateway.alerts import AlertLog
+from gateway.allowlists import GRAFANA, JAEGER, LOKI, PROMETHEUS, TEMPO
+from gateway.backend import Backend
+from gateway.endpoints import Endpoints
+from gateway.forward import Forward
+from gateway.guard import READY, Guard, Policy, Token
+from gateway.metrics import Metrics
+from gateway.probes import Probes
+from gateway.problems import Refused
+from gateway.status.collect import Collector
+from gateway.tracing import Tracing
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from gateway.config import BackendSettings, Config
+    from gateway.rules import AllowList
+
+# Grafana's default name of the auth proxy's header.
+_IDENTITY = "X-WEBAUTH-USER"
+
+
+@asynccontextmanager
+async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict[str, ASGIApp]]:
+    """Open the back ends and hand out one ASGI application for each front.
+
+    Args:
+        config: the validated configuration.
+        token: the secret that opens the fronts; None opens them to everybody.
+    """
+    metrics = Metrics()
+    tracing = Tracing(config.telemetry.otlp_endpoint, version=config.version, environment=config.stack)
+    async with AsyncExitStack() as stack:
+        stack.callback(tracing.shutdown)
+
+        def backend(name: str, settings: BackendSettings) -> Backend:
+            opened = Backend(name, settings, metrics)
+            stack.push_async_callback(opened.close)
+            return opened
+
+        backends = config.backends
+        prometheus = backend("prometheus", backends.prometheus)
+        loki = backend("loki", backends.loki)
+        traces = backend(backends.traces.kind, backends.traces)
+        alertmanager = backends.alertmanager and backend("alertmanager", backends.alertmanager)
+
+        probes = Probes(config.probes, metrics)
+        stack.push_async_callback(probes.close)
+        alerts = AlertLog(metrics)
+        collector = Collector(
+            prometheus=prometheus,
+            loki=loki,
+            traces=traces,
+            traces_kind=backends.traces.kind,
+            alertmanager=alertmanager,
+            probes=probes,
+        )
+        endpoints = Endpoints(config, probes=probes, alerts=alerts, collector=collector, metrics=metrics)
+        stack.push_async_callback(endpoints.close)
+
+        def forward(to: Backend, allow: AllowList, *, user: str | None = None) -> Forward:
+            identity = None if user is None else {_IDENTITY: user}
+            return Forward(to, allow, tracing, body_bytes=config.limits.body_bytes, identity=identity)
+
+        rest: ASGIApp = _not_found
+        if backends.grafana is not None:
+            rest = forward(backend("grafana", backends.grafana), GRAFANA, user=backends.grafana.user)
+
+        def guard(front: str, app: ASGIApp, *, secret: str | None, open_paths: frozenset[str] = frozenset()) -> Guard:
+            policy = Policy(
+                front=front,
+                token=Token(secret),
+                realm=f"{config.stack} gateway",
+                browsers=config.browsers,
+                limits=config.limits,
+                open_paths=open_paths,
+            )
+            return Guard(app, policy, metrics)
+
+        yield {
+            "main": guard(
+                "main",
+                Router(endpoints.main(), redirect_slashes=False, default=rest),
+                secret=token,
+                open_paths=READY | {"/api/health"},
+            ),
+            "prometheus": guard("prometheus", forward(prometheus, PROMETHEUS), secret=token),
+            "loki": guard("loki", forward(loki, LOKI), secret=token),
+            "traces": guard(
+                "traces", forward(traces, TEMPO if backends.traces.kind == "tempo" else JAEGER), secret=token
+            ),
+            # Reached from inside the network only, by Alertmanager, Prometheus and health checks; none of them holds
+            # the token.
+            "internal": guard(
+                "internal",
+                Router(endpoints.internal(), redirect_slashes=False, default=_not_found),
+                secret=None,
+                open_paths=READY | {"/metrics"},
+            ),
+        }
+
+
+async def _not_found(scope: Scope, _receive: Receive, _send: Send) -> None:
+    raise Refused(404, "not_found", f"the gateway has nothing at {scope['path'][:200]}")

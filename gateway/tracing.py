@@ -1,0 +1,114 @@
+"""A trace per proxied call: a server span that continues the caller's trace, a client span that the back end continues.
+
+Only proxied calls are traced. Readiness polls and the status page's own queries would fill the store with the gateway
+watching itself.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+from opentelemetry.trace import SpanKind, set_span_in_context
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from gateway.backend import verification
+from gateway.exporter import HttpSpanExporter
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import Span
+
+_PROPAGATED = ("traceparent", "tracestate")
+_EXPORT_DELAY_MS = 200
+_EXPORT_TIMEOUT_S = 2.0
+_QUEUE = 1024
+
+
+class Tracing:
+    """Makes the spans of proxied calls.
+
+    Args:
+        endpoint: full URL of an OTLP/HTTP traces endpoint; None records nothing but still passes the caller's
+            context on.
+        version: the gateway's version.
+        environment: the stack's name.
+    """
+
+    def __init__(self, endpoint: str | None, *, version: str, environment: str) -> None:
+        self._provider = TracerProvider(
+            sampler=ALWAYS_OFF if endpoint is None else ALWAYS_ON,
+            resource=Resource.create(
+                {
+                    "service.name": "gateway",
+                    "service.version": version,
+                    "deployment.environment.name": environment,
+                }
+            ),
+            shutdown_on_exit=False,
+        )
+        if endpoint is not None:
+            self._provider.add_span_processor(
+                BatchSpanProcessor(
+                    HttpSpanExporter(endpoint, timeout=_EXPORT_TIMEOUT_S, verify=verification(endpoint)),
+                    max_queue_size=_QUEUE,
+                    schedule_delay_millis=_EXPORT_DELAY_MS,
+                    max_export_batch_size=256,
+                )
+            )
+        self._tracer = self._provider.get_tracer("gateway", version)
+        self._propagator = TraceContextTextMapPropagator()
+
+    def server_span(self, headers: list[tuple[bytes, bytes]], *, method: str, route: str, path: str) -> Span:
+        """Start the span of a call that a front passes on.
+
+        Args:
+            headers: the caller's, for its trace context.
+            method: the request's method.
+            route: the allow-list's template; the span is named after it.
+            path: the decoded path. The query is not recorded.
+        """
+        carrier = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in headers
+            if name.decode("latin-1") in _PROPAGATED
+        }
+        return self._tracer.start_span(
+            f"{method} {route}",
+            context=self._propagator.extract(carrier) if carrier else None,
+            kind=SpanKind.SERVER,
+            attributes={"http.request.method": method, "http.route": route, "url.path": path},
+        )
+
+    def client_span(
+        self, parent: Span, *, method: str, backend: str, host: str, port: int
+    ) -> tuple[Span, list[tuple[bytes, bytes]]]:
+        """Start the span of asking a back end.
+
+        Returns:
+            The span, and the headers that let the back end continue it.
+        """
+        span = self._tracer.start_span(
+            f"{method} {backend}",
+            context=set_span_in_context(parent),
+            kind=SpanKind.CLIENT,
+            attributes={
+                "http.request.method": method,
+                "server.address": host,
+                "server.port": port,
+                "peer.service": backend,
+            },
+        )
+        carrier: dict[str, str] = {}
+        self._propagator.inject(carrier, context=set_span_in_context(span))
+        return span, [(name.encode(), value.encode()) for name, value in carrier.items()]
+
+    def shutdown(self) -> None:
+        """Export what is left, for at most as long as one export may take."""
+        # The provider would wait for as many exports as are queued; a Collector that hangs must not hold us up.
+        last = threading.Thread(target=self._provider.shutdown, name="last-export", daemon=True)
+        last.start()
+        last.join(_EXPORT_TIMEOUT_S)

@@ -1,0 +1,63 @@
+"""The stack's outputs: COMPASS's connection settings, flat and in upper case, and what else scripts ask for."""
+
+from typing import Any
+
+import pulumi
+
+from infra.config import DemoConfig
+from infra.stack_secrets import StackSecrets
+from infra.targets.base import Deployment
+from infra.topology import names
+from infra.topology.model import Service, Topology
+from infra.topology.settings import compass_settings
+
+__all__ = ["INSIDE", "NETWORK", "TOPOLOGY", "outputs"]
+
+TOPOLOGY = "topology"
+INSIDE = "inside"
+NETWORK = "network"
+
+
+def outputs(config: DemoConfig, topology: Topology, deployment: Deployment, secrets: StackSecrets) -> dict[str, Any]:
+    """Name -> value, secrets marked.
+
+    ``inside`` holds the same settings for a container that joins ``network``; ``topology`` is the demo as data.
+    """
+    token = secrets.values[names.GATEWAY_TOKEN]
+    flat: dict[str, Any] = {}
+    inside: dict[str, Any] = {}
+    for setting in compass_settings():
+        external = str(deployment.external[setting.endpoint]) if setting.endpoint else ""
+        internal = topology.address(setting.endpoint) if setting.endpoint else ""
+        flat[setting.name] = _marked(setting.url(external, token), secret=setting.secret)
+        inside[setting.name] = _marked(setting.url(internal, token), secret=setting.secret)
+    return {
+        **flat,
+        INSIDE: inside,
+        NETWORK: deployment.inside,
+        TOPOLOGY: _describe(config, topology, deployment),
+    }
+
+
+def _marked(value: str, *, secret: bool) -> str | pulumi.Output[str]:
+    return pulumi.Output.secret(value) if secret else value
+
+
+def _describe(config: DemoConfig, topology: Topology, deployment: Deployment) -> dict[str, Any]:
+    addresses = {f"{endpoint.service}/{endpoint.port}": str(a) for endpoint, a in deployment.external.items()}
+    return {
+        "distribution": str(config.distribution),
+        "target": str(config.target),
+        "services": {
+            workload.name: {
+                "image": workload.image.reference,
+                "kind": "service" if isinstance(workload, Service) else "task",
+                "addresses": {
+                    port.name: addresses[f"{workload.name}/{port.name}"]
+                    for port in (workload.ports if isinstance(workload, Service) else ())
+                    if f"{workload.name}/{port.name}" in addresses
+                },
+            }
+            for workload in topology.workloads
+        },
+    }

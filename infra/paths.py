@@ -1,0 +1,49 @@
+"""Where the demo keeps what is not in the checkout: tools, state, secrets."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HOME_VARIABLE = "COMPASS_DEMO_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class DemoHome:
+    """The demo's own directory: the user's data directory, or ``$COMPASS_DEMO_HOME``."""
+
+    root: Path
+
+    @classmethod
+    def default(cls) -> "DemoHome":
+        """The directory that this process uses; nothing is created."""
+        chosen = os.environ.get(HOME_VARIABLE)
+        return cls(Path(chosen).expanduser().absolute() if chosen else platformdirs.user_data_path("compass-demo"))
+
+    @property
+    def tools(self) -> Path:
+        """Programs that were downloaded or built; safe to delete."""
+        return self.root / "tools"
+
+    @property
+    def state(self) -> Path:
+        """Pulumi's local file backend."""
+        return self.root / "state"
+
+    @property
+    def pulumi_home(self) -> Path:
+        """Pulumi's own directory (plugins) unless the user chose one."""
+        return self.root / "pulumi-home"
+
+    def stack(self, name: str) -> Path:
+        """Files of one stack: its secrets, its lock, its logs."""
+        return self.root / "stacks" / name
+
+    def make_private(self) -> "DemoHome":
+        """Create the directory readable by its owner alone: state and secrets live in it."""
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root.chmod(0o700)
+        self.state.mkdir(exist_ok=True)
+        return self

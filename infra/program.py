@@ -1,0 +1,59 @@
+"""Configuration -> topology -> target -> outputs, for ``__main__`` and for tests."""
+
+from typing import Any
+
+from pulumi.runtime.config import CONFIG
+
+from images.catalog import images
+from infra.config import PROJECT, DemoConfig
+from infra.outputs import outputs
+from infra.paths import DemoHome
+from infra.stack_secrets import StackSecrets
+from infra.targets.base import Target
+from infra.targets.docker.target import DockerTarget
+from infra.topology import names
+from infra.topology.demo import demo_topology
+from infra.topology.model import Topology
+from infra.topology.site import Site
+
+__all__ = ["build", "make_target", "make_topology", "read_config"]
+
+
+def read_config(stack: str) -> DemoConfig:
+    """The stack's configuration as the engine hands it to the program, secrets included."""
+    prefix = f"{PROJECT}:"
+    values = {key.removeprefix(prefix): value for key, value in CONFIG.get().items() if key.startswith(prefix)}
+    return DemoConfig.parse(values, where=f"Pulumi.{stack}.yaml")
+
+
+def make_topology(stack: str, config: DemoConfig) -> Topology:
+    """The validated topology of a stack."""
+    return demo_topology(Site(stack=stack, config=config, images=images(config)))
+
+
+def make_target(stack: str, config: DemoConfig) -> Target:
+    """The target that the configuration names."""
+    return DockerTarget(stack, config.docker_host)
+
+
+def build(stack: str, config: DemoConfig, *, dry_run: bool) -> dict[str, Any]:
+    """Register every resource and return the outputs.
+
+    Raises:
+        DemoError: before anything is registered, with one sentence for each fault.
+    """
+    topology = make_topology(stack, config)
+    target = make_target(stack, config)
+    target.check(topology)
+    token = config.gateway_token.get_secret_value() if config.gateway_token else None
+    secrets = _secrets(stack, topology, dry_run=dry_run).with_override(names.GATEWAY_TOKEN, token)
+    deployment = target.deploy(topology, secrets)
+    return outputs(config, topology, deployment, secrets)
+
+
+def _secrets(stack: str, topology: Topology, *, dry_run: bool) -> StackSecrets:
+    directory = DemoHome.default().make_private().stack(stack)
+    if dry_run:
+        # A preview changes nothing, not even a file.
+        return StackSecrets.load(directory) or StackSecrets.ephemeral(topology.secrets)
+    return StackSecrets.load_or_create(directory, topology.secrets)

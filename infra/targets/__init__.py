@@ -1,0 +1,1 @@
+"""Targets render a topology into Pulumi resources; there is one protocol and one package for each of them."""

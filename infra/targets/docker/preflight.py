@@ -1,0 +1,98 @@
+"""What must be true of the machine before anything is created; each fault is one sentence."""
+
+import contextlib
+import shutil
+import socket
+from collections.abc import Iterable, Iterator
+from typing import Any, Final
+
+import psutil
+
+from images.build import missing_images
+from infra.errors import DemoError
+from infra.targets.docker.naming import LABEL_STACK
+from infra.topology.model import Port, Service, Topology
+from toolchain.engine import Engine
+
+__all__ = ["check_disk", "check_images", "check_machine", "check_ports", "require"]
+
+_LOOPBACK: Final = "127.0.0.1"
+
+
+def require(faults: Iterable[str]) -> None:
+    """Raise one error with all faults, if there are any.
+
+    Raises:
+        DemoError: one line for each fault.
+    """
+    found = list(faults)
+    if found:
+        raise DemoError("\n".join(found))
+
+
+def check_ports(topology: Topology, engine: Engine, stack: str) -> Iterator[str]:
+    """Ports that another program holds: which program, and which key moves the port."""
+    ours = engine.published_ports(f"{LABEL_STACK}={stack}")
+    for service, port in topology.published():
+        number = port.host_port
+        if number is not None and number not in ours and _taken(number):
+            yield _port_sentence(service, port, number, _holder(engine, number))
+
+
+def check_images(topology: Topology, engine: Engine) -> Iterator[str]:
+    """Images of ours that are not built; official ones are pulled by the provider."""
+    missing = [image for image in missing_images(engine, topology.images) if image.built]
+    if missing:
+        names = ", ".join(image.reference for image in missing)
+        yield f"Not built yet: {names}. Run ./demo up, or ./demo images and then pulumi up."
+
+
+def check_disk(topology: Topology, engine: Engine) -> Iterator[str]:
+    """Room for the volumes, where the engine's disk can be seen from here (not with Docker Desktop)."""
+    volumes = {volume.name: volume.size_mib for container in topology.containers() for volume in container.volumes}
+    wanted = sum(volumes.values())
+    root = engine.info().root
+    if root.is_dir():
+        free = shutil.disk_usage(root).free // 2**20
+        if free < wanted:
+            yield f"{root} has {free} MiB free and the demo may take {wanted}; free some space (docker system prune)."
+
+
+def check_machine(topology: Topology, engine: Engine) -> Iterator[str]:
+    """Processors and memory of the engine's machine."""
+    info = engine.info()
+    cpus = max(container.cpus for container in topology.containers())
+    if info.cpus < cpus:
+        yield f"The Docker engine has {info.cpus} processor and the demo needs {cpus:g}."
+    most = max(container.memory_mib for container in topology.containers())
+    if info.memory_mib < 2 * most:
+        yield f"The Docker engine has {info.memory_mib} MiB of memory and the demo needs {2 * most} MiB."
+
+
+def _taken(number: int) -> bool:
+    with socket.socket() as probe:
+        # As the engine binds: a port that was closed a moment ago is free.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((_LOOPBACK, number))
+        except OSError:
+            return True
+    return False
+
+
+def _holder(engine: Engine, number: int) -> str:
+    container = engine.published_ports().get(number)
+    if container:
+        return f"the container {container}"
+    # Other users' processes are hidden from a plain user, on some systems all of them.
+    with contextlib.suppress(psutil.Error, OSError):
+        for connection in psutil.net_connections("tcp"):
+            address: Any = connection.laddr
+            if connection.status == psutil.CONN_LISTEN and address.port == number and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    return "another program"
+
+
+def _port_sentence(service: Service, port: Port, number: int, holder: str) -> str:
+    keys = f"compass-demo:{port.host_port_key} or compass-demo:portOffset" if port.host_port_key else "its key"
+    return f"Port {number} for {service.name} is in use by {holder}; stop it, or move the port with {keys}."

@@ -1,0 +1,1 @@
+"""The demo as plain data; this package imports no Pulumi."""

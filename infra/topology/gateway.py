@@ -1,0 +1,136 @@
+"""The agents' front door; its configuration is derived from the rest of the topology."""
+
+from typing import Any
+
+import yaml
+
+from infra.topology import names
+from infra.topology.model import (
+    Endpoint,
+    ExecProbe,
+    Exposure,
+    File,
+    HttpProbe,
+    Port,
+    Scratch,
+    Service,
+    Sidecar,
+    Workload,
+)
+from infra.topology.settings import compass_settings
+from infra.topology.site import Site, secret_file
+
+__all__ = ["gateway"]
+
+OWN_USER = 10001
+_PUBLISHED = {
+    # port name -> (number, configuration field, key)
+    names.GATEWAY.port: (3000, "grafana_port", "grafanaPort"),
+    names.GATEWAY_TRACES.port: (3200, "traces_port", "tracesPort"),
+    names.GATEWAY_LOKI.port: (3100, "loki_port", "lokiPort"),
+    names.GATEWAY_PROMETHEUS.port: (9090, "prometheus_port", "prometheusPort"),
+}
+
+
+def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
+    """The gateway in front of ``others``, last to start: its health is the health of the whole stack."""
+    backends = (
+        names.PROMETHEUS,
+        names.LOKI,
+        names.ALERTMANAGER,
+        *((names.TEMPO, names.GRAFANA) if site.upstream else (names.JAEGER,)),
+    )
+    probed = _probes(others)
+    asked = tuple(endpoint for endpoint, _ in probed.values() if endpoint)
+    return Service(
+        name=names.GATEWAY.service,
+        image=site.images["gateway"],
+        command=("gateway", "--config", "/etc/gateway/gateway.yaml"),
+        files=(
+            File(path="/etc/gateway/gateway.yaml", content=_configuration(site, others, probed)),
+            secret_file(names.GATEWAY_TOKEN),
+        ),
+        scratch=(Scratch(path="/tmp", size_mib=16),),  # noqa: S108
+        ports=(
+            *(
+                Port(
+                    name=name,
+                    number=number,
+                    exposure=Exposure.EDGE,
+                    host_port=site.config.host_port(field),
+                    host_port_key=key,
+                )
+                for name, (number, field, key) in _PUBLISHED.items()
+            ),
+            Port(name=names.GATEWAY_INTERNAL.port, number=8090),
+        ),
+        probe=ExecProbe(command=("python", "-m", "gateway.healthcheck"), deadline_seconds=120),
+        memory_mib=192,
+        cpus=1,
+        user=OWN_USER,
+        needs=tuple(workload.name for workload in others),
+        connects=tuple(dict.fromkeys((*backends, *asked, names.COLLECTOR_HTTP))),
+        stop_grace_seconds=10,
+    )
+
+
+def _probes(others: tuple[Workload, ...]) -> dict[str, tuple[Endpoint | None, str]]:
+    """Service or sidecar -> the endpoint and path to ask; no endpoint where the container checks itself."""
+    probes: dict[str, tuple[Endpoint | None, str]] = {}
+    for workload in others:
+        if not isinstance(workload, Service):
+            continue
+        members: tuple[Service | Sidecar, ...] = (workload, *workload.sidecars)
+        for member in members:
+            match member.probe:
+                case HttpProbe(port=port, path=path):
+                    probes[member.name] = (Endpoint(member.name, port), path)
+                case ExecProbe():
+                    probes[member.name] = (None, "")
+                case None:
+                    pass
+    return probes
+
+
+def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, tuple[Endpoint | None, str]]) -> str:
+    numbers = {
+        Endpoint(member.name, port.name): port.number
+        for workload in others
+        if isinstance(workload, Service)
+        for member in (workload, *workload.sidecars)
+        for port in member.ports
+    }
+
+    def url(endpoint: Endpoint, path: str = "") -> str:
+        return f"http://{endpoint.service}:{numbers[endpoint]}{path}"
+
+    traces: dict[str, Any] = (
+        {"kind": "tempo", "url": url(names.TEMPO)} if site.upstream else {"kind": "jaeger", "url": url(names.JAEGER)}
+    )
+    document: dict[str, Any] = {
+        "stack": site.stack,
+        "distribution": str(site.config.distribution),
+        "authentication": {
+            "mode": str(site.config.gateway_authentication),
+            "token_file": f"/run/secrets/{names.GATEWAY_TOKEN}",
+        },
+        "backends": {
+            "prometheus": {"url": url(names.PROMETHEUS)},
+            "loki": {"url": url(names.LOKI)},
+            "traces": traces,
+            "alertmanager": {"url": url(names.ALERTMANAGER)},
+            **({"grafana": {"url": url(names.GRAFANA)}} if site.upstream else {}),
+        },
+        "probes": [
+            {"service": service, "url": url(endpoint, path) if endpoint else None}
+            for service, (endpoint, path) in sorted(probes.items())
+        ],
+        "telemetry": {"otlp_endpoint": url(names.COLLECTOR_HTTP, "/v1/traces")},
+        "status_page": {
+            "settings": [
+                {"name": setting.name, "value": setting.url(setting.local_address(site.config), "{token}")}
+                for setting in compass_settings()
+            ],
+        },
+    }
+    return yaml.safe_dump(document, sort_keys=False, width=120)

@@ -1,0 +1,1 @@
+"""What the service does: payments, refunds, settlement, reports."""

@@ -1,0 +1,1 @@
+"""Tests; a package, so that test folders may share names with the packages they test."""

@@ -1,0 +1,1 @@
+"""Open-model traffic for the payment service, and what its clients see of it."""
