@@ -1,0 +1,1 @@
+"""The command line: thin around the tools, Pulumi's Automation API and the engine."""

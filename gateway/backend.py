@@ -6,6 +6,8 @@ import asyncio
 import functools
 import json
 import math
+import os
+import socket
 import ssl
 import time
 from contextlib import asynccontextmanager
@@ -247,7 +249,10 @@ def reason(error: Exception) -> str:
     """Return why a connection failed, in words, from the operating system's error where there is one."""
     cause: BaseException | None = error
     while cause is not None:
-        if isinstance(cause, OSError) and cause.strerror and cause.errno is not None:
-            return cause.strerror.lower()
+        if isinstance(cause, socket.gaierror):
+            return (cause.strerror or "the name cannot be resolved").lower()
+        if isinstance(cause, OSError) and cause.errno is not None:
+            # Event loops word the same failure differently, so the number counts.
+            return os.strerror(cause.errno).lower()
         cause = cause.__cause__ or cause.__context__
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -59,7 +59,7 @@ class DemoConfig(pydantic.BaseModel):
 
     target: TargetKind = TargetKind.DOCKER
     distribution: Distribution = Distribution.UPSTREAM
-    image_mirror: Annotated[str, Field(pattern=r"^([a-z0-9.:_/-]*[a-z0-9])?$")] = ""
+    image_mirror: Annotated[str, Field(pattern=r"^([a-z0-9.-]+(:[0-9]+)?(/[a-z0-9._-]+)*)?$")] = ""
     docker_host: str = ""
     gateway_authentication: GatewayAuthentication = GatewayAuthentication.REQUIRED
     gateway_token: pydantic.SecretStr | None = None

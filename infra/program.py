@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pulumi.runtime.config import CONFIG
+from pulumi.runtime.config import CONFIG, get_config_env
 
 from images.catalog import images
 from infra.config import PROJECT, DemoConfig
@@ -22,7 +22,9 @@ __all__ = ["build", "make_target", "make_topology", "read_config"]
 def read_config(stack: str) -> DemoConfig:
     """The stack's configuration as the engine hands it to the program, secrets included."""
     prefix = f"{PROJECT}:"
-    values = {key.removeprefix(prefix): value for key, value in CONFIG.get().items() if key.startswith(prefix)}
+    # Language hosts hand the configuration over in the environment or by a call.
+    everything = {**get_config_env(), **CONFIG.get()}
+    values = {key.removeprefix(prefix): value for key, value in everything.items() if key.startswith(prefix)}
     return DemoConfig.parse(values, where=f"Pulumi.{stack}.yaml")
 
 

@@ -31,6 +31,11 @@ class StackSecrets:
         """Fresh secrets that are written nowhere, for previews of a stack that does not exist yet."""
         return cls(secrets.token_hex(4), {name: secrets.token_urlsafe(24) for name in sorted(names)})
 
+    @staticmethod
+    def exist(directory: Path) -> bool:
+        """Whether the stack has been brought up and not destroyed since."""
+        return (directory / _FILE).is_file()
+
     @classmethod
     def load(cls, directory: Path) -> "StackSecrets | None":
         """The stack's secrets, or ``None`` if it has none yet.

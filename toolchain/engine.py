@@ -223,6 +223,14 @@ class Engine:
             found.disconnect(container, force=True)
         found.remove()
 
+    def networks_labelled(self, label: str) -> list[str]:
+        """Ids of all networks with a label."""
+        return [str(network.id) for network in self._client.networks.list(filters={"label": label})]
+
+    def volumes_labelled(self, label: str) -> list[str]:
+        """Names of all volumes with a label."""
+        return [str(volume.name) for volume in self._client.volumes.list(filters={"label": label})]
+
     def volume_labels(self, name: str) -> Mapping[str, str] | None:
         """Labels of a volume; ``None`` if there is none of that name."""
         try:

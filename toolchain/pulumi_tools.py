@@ -85,6 +85,8 @@ class PulumiTools:
         }
         if not chose_backend():
             environment["PULUMI_BACKEND_URL"] = self.home.state.as_uri()
+            # Backups of every update would keep secrets after the stack is gone.
+            environment["PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS"] = "true"
             environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file())
         return environment
 
@@ -151,7 +153,7 @@ def _built(home: DemoHome) -> PulumiTools | None:
 
 
 def _build_directory(home: DemoHome) -> Path:
-    return home.tools / f"pulumi-{versions.PULUMI}-{PROGRAMS['pulumi'].digest}"
+    return home.tools / f"pulumi-{versions.PULUMI}-{PROGRAMS['pulumi'].digest}" / "bin"
 
 
 def _download(home: DemoHome, progress: Progress) -> PulumiTools | None:

@@ -25,7 +25,7 @@ _DOTS = "••••••"
 _NONE = "-"
 
 _LEVEL = """<section class="card"><h2>{title}
-<span class="note">payments of the last 30 s, as the traffic client saw them</span></h2>
+<span class="note">last 30 s, as the traffic client saw it</span></h2>
 <div class="level"><span class="value {tone}">{value}</span><span class="goal">objective {goal}</span>{verdict}</div>
 </section>"""
 _CHART = """<section class="card chart"><div class="head"><h2>{title}</h2><span class="now">{now}</span></div>{body}
@@ -249,9 +249,10 @@ def _seconds(value: float | None) -> str:
 
 
 def _milliseconds(value: float) -> str:
-    if value >= 10_000:  # noqa: PLR2004 - from here on seconds are easier to read
-        return f"{value / 1000:.1f} s"
-    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms"  # noqa: PLR2004 - two digits are enough
+    for limit, text in ((10, f"{value:.1f} ms"), (1000, f"{value:.0f} ms"), (10_000, f"{value / 1000:.2f} s")):
+        if value < limit:
+            return text
+    return f"{value / 1000:.1f} s"
 
 
 def _per_second(value: float | None) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Literal, TypeVar
 
@@ -170,9 +170,13 @@ def parse_date(text: str | None, name: str, default: date) -> date:
     return value
 
 
-def today() -> date:
-    """The present business day, which ends at midnight UTC."""
-    return datetime.now(UTC).date()
+def today(*, days_ago: int = 0) -> date:
+    """The present business day, which ends at midnight UTC, or one before it.
+
+    Args:
+        days_ago: How many days before.
+    """
+    return datetime.now(UTC).date() - timedelta(days=days_ago)
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -186,7 +190,9 @@ def idempotency_key(request: Request) -> str | None:
     """
     key = request.headers.get("idempotency-key")
     if key is not None and _IDEMPOTENCY_KEY.fullmatch(key) is None:
-        raise Problem(HTTPStatus.BAD_REQUEST, "Idempotency-Key must be 1 to 128 printable ASCII characters without blanks.")
+        raise Problem(
+            HTTPStatus.BAD_REQUEST, "Idempotency-Key must be 1 to 128 printable ASCII characters without blanks."
+        )
     return key
 
 

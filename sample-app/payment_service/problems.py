@@ -24,7 +24,12 @@ class Problem(Exception):  # noqa: N818  # the RFC's word
     """
 
     def __init__(
-        self, status: HTTPStatus, detail: str, *, headers: Mapping[str, str] | None = None, extra: Mapping[str, object] | None = None
+        self,
+        status: HTTPStatus,
+        detail: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        extra: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -36,7 +41,10 @@ class Problem(Exception):  # noqa: N818  # the RFC's word
         """The answer."""
         body = {"type": "about:blank", "title": self.status.phrase, "status": self.status.value, "detail": self.detail}
         return Response(
-            orjson.dumps({**body, **(self.extra or {})}), status_code=self.status, headers=self.headers, media_type=MEDIA_TYPE
+            orjson.dumps({**body, **(self.extra or {})}),
+            status_code=self.status,
+            headers=self.headers,
+            media_type=MEDIA_TYPE,
         )
 
 
@@ -95,13 +103,13 @@ def from_exception(error: Exception) -> Problem | None:
     return Problem(HTTPStatus.SERVICE_UNAVAILABLE, _UNAVAILABLE[kind], headers={"Retry-After": str(wait)})
 
 
-async def answer_problem(_request: Request, error: Exception) -> Response:  # noqa: RUF029  # Starlette awaits it
+async def answer_problem(_request: Request, error: Exception) -> Response:  # Starlette awaits it
     """Starlette's handler for `Problem`."""
     assert isinstance(error, Problem)  # noqa: S101  # registered for this type only
     return error.to_response()
 
 
-async def answer_http_exception(_request: Request, error: Exception) -> Response:  # noqa: RUF029  # Starlette awaits it
+async def answer_http_exception(_request: Request, error: Exception) -> Response:  # Starlette awaits it
     """Starlette's handler for its own exceptions: no such path, wrong method."""
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this type only
     return Problem(HTTPStatus(error.status_code), str(error.detail), headers=error.headers).to_response()
@@ -113,5 +121,7 @@ def answer_unexpected(error: Exception) -> Response:
     Args:
         error: What a route raised.
     """
-    problem = from_exception(error) or Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; the error is logged.")
+    problem = from_exception(error) or Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "The service failed; the error is logged."
+    )
     return problem.to_response()

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, Field, HttpUrl, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PREFIX = "PAYMENT_"
@@ -41,7 +42,9 @@ class DatabaseAddress(BaseSettings):
     app_password_file: Path = Field(
         Path("/run/secrets/payment-app-password"), description="File with the password of the service's role."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least severe log line written.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line written."
+    )
 
 
 class ServiceSettings(DatabaseAddress):
@@ -55,47 +58,91 @@ class ServiceSettings(DatabaseAddress):
     pool_min_size: int = Field(2, ge=0, le=50, description="Connections opened before the first request.")
     pool_max_size: int = Field(12, ge=1, le=200, description="Most connections; a live setting.")
     pool_acquire_timeout: float = Field(
-        20.0, ge=0.05, le=25, allow_inf_nan=False, description="Seconds a request waits for a connection; a live setting."
+        20.0,
+        ge=0.05,
+        le=25,
+        allow_inf_nan=False,
+        description="Seconds a request waits for a connection; a live setting.",
     )
-    pool_max_waiting: int = Field(2000, ge=1, description="Requests that may wait for a connection before others are refused.")
+    pool_max_waiting: int = Field(
+        2000, ge=1, description="Requests that may wait for a connection before others are refused."
+    )
     connect_timeout: Seconds = Field(5.0, description="Seconds until an attempt to connect is given up.")
-    connection_max_age: Seconds = Field(300.0, description="Seconds after which a pooled connection is replaced (plus or minus a quarter).")
+    connection_max_age: Seconds = Field(
+        300.0, description="Seconds after which a pooled connection is replaced (plus or minus a quarter)."
+    )
     connection_idle_lifetime: Seconds = Field(120.0, description="Seconds after which an unused connection is closed.")
     statement_timeout: Seconds = Field(20.0, description="Seconds a statement may take.")
     request_timeout: Seconds = Field(29.0, description="Seconds after which a request is answered with 504.")
 
-    breaker_threshold: int = Field(5, ge=1, le=1000, description="Connection errors in a row that open the circuit breaker.")
+    breaker_threshold: int = Field(
+        5, ge=1, le=1000, description="Connection errors in a row that open the circuit breaker."
+    )
     breaker_open_seconds: Seconds = Field(2.0, description="Seconds it stays open before one request tries again.")
     retry_attempts: int = Field(4, ge=1, le=10, description="Attempts at an operation that is safe to repeat.")
 
-    report_batch_size: int = Field(1, ge=1, le=1000, description="Merchants the settlement report reads at a time; a live setting.")
-    lock_order: Literal["per_route", "canonical"] = Field(
-        "per_route", description="Order in which refunds lock rows: as the route comes across them, or accounts first; a live setting."
+    report_batch_size: int = Field(
+        1, ge=1, le=1000, description="Merchants the settlement report reads at a time; a live setting."
     )
-    counter_shards: int = Field(1, ge=1, le=64, description="Rows over which a merchant's daily total is spread; a live setting.")
-    credential_version: int = Field(1, ge=1, le=999, description="Version N > 1 reads the file `…-N` beside the password file, if there is one; a live setting.")
+    lock_order: Literal["per_route", "canonical"] = Field(
+        "per_route",
+        description="Order in which refunds lock rows: as they come across them, or accounts first; a live setting.",
+    )
+    counter_shards: int = Field(
+        1, ge=1, le=64, description="Rows over which a merchant's daily total is spread; a live setting."
+    )
+    credential_version: int = Field(
+        1,
+        ge=1,
+        le=999,
+        description="Version N > 1 reads the file `…-N` beside the password file, if there is one; a live setting.",
+    )
     acquirer_timeout: Seconds = Field(25.0, description="Seconds to wait for an acquirer.")
     refund_window_hours: int = Field(24, ge=1, le=2160, description="Hours in which a payment can be refunded.")
-    velocity_max_hourly: int = Field(1000, ge=1, description="Payments of one customer in an hour above which further ones are declined.")
-    velocity_max_minor: int = Field(5_000_000_00, ge=1, description="Sum of a customer's payments in 90 days above which further ones are declined (cents).")
+    velocity_max_hourly: int = Field(
+        1000, ge=1, description="Payments of one customer in an hour above which further ones are declined."
+    )
+    velocity_max_minor: int = Field(
+        5_000_000_00,
+        ge=1,
+        description="Sum of a customer's payments in 90 days above which further ones are declined (cents).",
+    )
 
-    retention_enabled: bool = Field(True, description="Whether this replica takes part in pruning payments beyond the seed.")
-    retention_share: float = Field(0.05, gt=0, le=1, description="Payments kept beyond the seed, as a share of the seed's number.")
+    retention_enabled: bool = Field(
+        True, description="Whether this replica takes part in pruning payments beyond the seed."
+    )
+    retention_share: float = Field(
+        0.05, gt=0, le=1, description="Payments kept beyond the seed, as a share of the seed's number."
+    )
     retention_interval: Seconds = Field(2.0, description="Seconds between two rounds of pruning.")
     retention_batch: int = Field(500, ge=1, le=10_000, description="Payments pruned in one transaction.")
-    retention_days: int = Field(30, ge=1, le=365, description="Days for which totals and settlement runs since the seed are kept.")
+    retention_days: int = Field(
+        30, ge=1, le=365, description="Days for which totals and settlement runs since the seed are kept."
+    )
 
-    drain_seconds: float = Field(1.0, ge=0, le=60, description="Seconds for which requests are still accepted after SIGTERM.")
-    shutdown_timeout: Seconds = Field(30.0, description="Seconds for which accepted requests may take to finish after that.")
+    drain_seconds: float = Field(
+        1.0, ge=0, le=60, description="Seconds for which requests are still accepted after SIGTERM."
+    )
+    shutdown_timeout: Seconds = Field(
+        30.0, description="Seconds for which accepted requests may take to finish after that."
+    )
 
     traces_enabled: bool = Field(True, description="Whether requests are traced.")
-    otlp_endpoint: HttpBase | None = Field(None, description="Base URL of an OTLP/HTTP receiver for traces and logs; none: not sent.")
+    otlp_endpoint: HttpBase | None = Field(
+        None, description="Base URL of an OTLP/HTTP receiver for traces and logs; none: not sent."
+    )
     otlp_interval: float = Field(0.08, gt=0, le=60, description="Seconds between two batches.")
     metrics_enabled: bool = Field(True, description="Whether requests are measured.")
-    environment: str = Field("demo", min_length=1, max_length=63, description="deployment.environment.name in telemetry.")
-    instance_id: str | None = Field(None, max_length=255, description="service.instance.id in telemetry; else the host name.")
+    environment: str = Field(
+        "demo", min_length=1, max_length=63, description="deployment.environment.name in telemetry."
+    )
+    instance_id: str | None = Field(
+        None, max_length=255, description="service.instance.id in telemetry; else the host name."
+    )
 
-    incident_runner_url: HttpBase | None = Field(None, description="Where POST /trigger-incident is forwarded to; none: answered with 503.")
+    incident_runner_url: HttpBase | None = Field(
+        None, description="Where POST /trigger-incident is forwarded to; none: answered with 503."
+    )
     incident_runner_token_file: Path | None = Field(None, description="File with the bearer token for it.")
 
 
@@ -104,7 +151,9 @@ class TaskSettings(DatabaseAddress):
 
     superuser: str = Field("postgres", min_length=1, description="Superuser to log in as.")
     superuser_password_file: Path = Field(Path("/run/secrets/postgres-password"), description="File with its password.")
-    owner_password_file: Path = Field(Path("/run/secrets/payments-owner-password"), description="File with the password of `payments_owner`.")
+    owner_password_file: Path = Field(
+        Path("/run/secrets/payments-owner-password"), description="File with the password of `payments_owner`."
+    )
     exporter_password_file: Path = Field(
         Path("/run/secrets/postgres-exporter-password"), description="File with the password of `postgres_exporter`."
     )
@@ -113,7 +162,9 @@ class TaskSettings(DatabaseAddress):
     exporter_connection_limit: int = Field(5, ge=1, le=100, description="Connection limit of the exporter's role.")
     seed_payments: int = Field(1_000_000, ge=10_000, le=20_000_000, description="Payments to seed.")
     seed_number: int = Field(1, ge=0, le=2**62, description="Seed of the generated data.")
-    seed_history_end: float | None = Field(None, ge=1e9, le=4e9, description="Unix time at which the generated history ends; else when seeding started.")
+    seed_history_end: float | None = Field(
+        None, ge=1e9, le=4e9, description="Unix time at which the generated history ends; else when seeding started."
+    )
     seed_workers: int = Field(2, ge=1, le=8, description="Steps of the seed that run side by side.")
 
 
@@ -134,7 +185,7 @@ def load(kind: type[S]) -> S:
     try:
         settings = kind()
     except ValidationError as error:
-        faults += [_sentence(kind, dict(fault)) for fault in error.errors(include_url=False)]
+        faults += [_sentence(kind, fault) for fault in error.errors(include_url=False)]
         raise SettingsError("\n".join(faults)) from None
     if faults:
         raise SettingsError("\n".join(faults))
@@ -146,11 +197,10 @@ def _unknown(name: str, known: set[str]) -> str:
     return f"{name} is not a setting." + (f" Did you mean {near[0]}?" if near else "")
 
 
-def _sentence(kind: type[BaseModel], fault: dict[str, object]) -> str:
-    location = fault["loc"]
-    field = str(location[0]) if isinstance(location, tuple) and location else ""
+def _sentence(kind: type[BaseModel], fault: ErrorDetails) -> str:
+    field = str(fault["loc"][0]) if fault["loc"] else ""
     described = kind.model_fields[field].description if field in kind.model_fields else None
-    text = f"{PREFIX}{field.upper()} is {fault['input']!r}: {str(fault['msg']).rstrip('.')}."
+    text = f"{PREFIX}{field.upper()} is {fault['input']!r}: {fault['msg'].rstrip('.')}."
     return f"{text} ({described})" if described else text
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
 from tests.gateway.support import FakeBackend, make_config, running, serving
 
@@ -19,6 +20,12 @@ if TYPE_CHECKING:
 def anyio_backend() -> str:
     """The event loop that the gateway is written for."""
     return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet() -> None:  # pyright: ignore[reportUnusedFunction] - a fixture
+    # What the gateway logs is tested by its own tests; here it would only hide what a test prints.
+    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
 
 
 @dataclass

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import httpx2
 import uvicorn
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+# Made once: a client that loads the machine's certificate authorities takes longer to make than its request.
+_NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 TOKEN = "a-token-of-the-stack"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
@@ -91,7 +94,10 @@ class _Server(uvicorn.Server):
 @asynccontextmanager
 async def serving(app: ASGIApp, port: int = 0) -> AsyncGenerator[str]:
     """Serve an application on a loopback port and hand out its URL."""
-    with socket.create_server(("127.0.0.1", port)) as listener:
+    # The protocol is named so that asyncio switches Nagle's algorithm off for the accepted connections.
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
         config = uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, ws="none")
         server = _Server(config)
         task = asyncio.create_task(server.serve(sockets=[listener]))
@@ -111,7 +117,7 @@ async def raw_server(
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writers.append(writer)
-        with contextlib.suppress(ConnectionError):
+        with contextlib.suppress(ConnectionError, EOFError):
             await handle(reader, writer)
             writer.close()
 
@@ -122,6 +128,11 @@ async def raw_server(
         server.close()
         for writer in writers:
             writer.close()
+
+
+def make_client(**headers: str) -> httpx2.AsyncClient:
+    """Return a client for loopback addresses."""
+    return httpx2.AsyncClient(verify=_NO_TLS, timeout=10, headers=headers, limits=httpx2.Limits(max_connections=300))
 
 
 def free_url() -> str:
@@ -136,7 +147,7 @@ def port_of(url: str) -> int:
 
 
 def make_config(**changes: object) -> Config:
-    """Return a valid configuration on free ports; keys with a dot reach into sections."""
+    """Return a valid configuration on free ports; a key with two underscores reaches into a section."""
     document: dict[str, object] = {
         "stack": "test",
         "distribution": "packages",
@@ -153,13 +164,13 @@ def make_config(**changes: object) -> Config:
         "limits": {"shutdown_seconds": 1},
     }
     for key, value in changes.items():
-        *sections, last = key.split("__")
+        section, _, name = key.rpartition("__")
         target = document
-        for section in sections:
-            inner = target.setdefault(section, {})
+        if section:
+            inner = document.setdefault(section, dict[str, object]())
             assert isinstance(inner, dict)
-            target = inner
-        target[last] = value
+            target = cast("dict[str, object]", inner)
+        target[name] = value
     return Config.model_validate(document)
 
 
@@ -188,8 +199,8 @@ class RunningGateway:
         content: bytes | None = None,
     ) -> httpx2.Response:
         """Send one request on a connection of its own."""
-        async with httpx2.AsyncClient(base_url=self.url(front), timeout=10) as client:
-            return await client.request(method, path, headers=headers, content=content)
+        async with make_client() as client:
+            return await client.request(method, self.url(front) + path, headers=headers, content=content)
 
     async def raw(self, front: str, data: bytes) -> bytes:
         """Send bytes as they are and return all that comes back until the gateway closes."""
@@ -200,7 +211,7 @@ class RunningGateway:
                 return await reader.read()
         finally:
             writer.close()
-            with contextlib.suppress(ConnectionError):
+            with contextlib.suppress(ConnectionError, EOFError):
                 await writer.wait_closed()
 
     async def raw_get(self, front: str, target: str, *, host: str = "127.0.0.1") -> tuple[int, bytes]:

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 
 from gateway.config import Authentication, ConfigError, load, read_token
 from tests.gateway.support import make_config
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 VALID: dict[str, object] = {
     "stack": "airgap",

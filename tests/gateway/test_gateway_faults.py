@@ -18,6 +18,7 @@ from tests.gateway.support import (
     RunningGateway,
     Seen,
     free_url,
+    make_client,
     make_config,
     port_of,
     raw_server,
@@ -107,14 +108,16 @@ async def test_the_time_limit_holds_for_an_answer_that_trickles() -> None:
         return StreamingResponse(parts(), media_type="application/json")
 
     backend.answers["/api/v1/query"] = trickle
-    async with serving(backend) as url:
-        async with running(make_config(backends__prometheus={"url": url, "timeout_seconds": 0.3})) as gateway:
-            started = time.perf_counter()
-            # The answer has begun, so it can only be broken off: a client must not take it for complete.
-            with pytest.raises(httpx2.RemoteProtocolError):
-                await gateway.get("prometheus", QUERY)
-            assert time.perf_counter() - started < 1
-            metrics = (await gateway.get("internal", "/metrics")).text
+    async with (
+        serving(backend) as url,
+        running(make_config(backends__prometheus={"url": url, "timeout_seconds": 0.3})) as gateway,
+    ):
+        started = time.perf_counter()
+        # The answer has begun, so it can only be broken off: a client must not take it for complete.
+        with pytest.raises(httpx2.RemoteProtocolError):
+            await gateway.get("prometheus", QUERY)
+        assert time.perf_counter() - started < 1
+        metrics = (await gateway.get("internal", "/metrics")).text
     assert 'gateway_upstream_errors_total{backend="prometheus",kind="timeout"} 1.0' in metrics
 
 
@@ -181,6 +184,7 @@ async def test_an_answer_of_unknown_length_is_cut_at_the_limit() -> None:
             while True:
                 written += 10_000
                 yield b" " * 10_000
+                await asyncio.sleep(0)
 
         return StreamingResponse(parts(), media_type="application/json")
 
@@ -245,10 +249,10 @@ async def test_two_hundred_slow_queries_do_not_break_readiness() -> None:
         }
         async with (
             running(make_config(**changes)) as gateway,
-            httpx2.AsyncClient(limits=httpx2.Limits(max_connections=200), timeout=20, headers=BEARER) as client,
+            make_client(**BEARER) as client,
         ):
-            url = gateway.url("prometheus") + QUERY
-            held = [asyncio.create_task(client.get(url)) for _ in range(200)]
+            query = gateway.url("prometheus") + QUERY
+            held = [asyncio.create_task(client.get(query)) for _ in range(200)]
             await all_there.wait()
             assert (await gateway.get("main", "/ready/stack")).status_code == 200
             assert (await gateway.get("internal", "/ready")).status_code == 200

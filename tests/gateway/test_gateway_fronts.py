@@ -6,11 +6,10 @@ import asyncio
 import gzip
 from typing import TYPE_CHECKING
 
-import httpx2
 import pytest
 from starlette.responses import PlainTextResponse, RedirectResponse, Response, StreamingResponse
 
-from tests.gateway.support import BEARER, Seen
+from tests.gateway.support import BEARER, Seen, make_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -60,7 +59,7 @@ async def test_a_get_with_a_body_is_refused(stack: Stack) -> None:
 
 async def test_compressed_answers_pass_untouched(stack: Stack) -> None:
     async with (
-        httpx2.AsyncClient() as client,
+        make_client() as client,
         client.stream(
             "GET", stack.gateway.url("prometheus") + "/api/v1/query", headers={**BEARER, "Accept-Encoding": "gzip"}
         ) as response,
@@ -92,7 +91,7 @@ async def test_an_answer_is_streamed_while_the_back_end_still_writes_it(stack: S
 
     stack.prometheus.answers["/api/v1/query"] = slowly
     async with (
-        httpx2.AsyncClient() as client,
+        make_client() as client,
         client.stream("GET", stack.gateway.url("prometheus") + "/api/v1/query", headers=BEARER) as response,
     ):
         chunks = response.aiter_raw()
@@ -245,7 +244,8 @@ async def test_a_redirect_is_shown_not_followed_and_stays_with_the_gateway(stack
 
 async def test_a_websocket_is_refused_with_a_sentence(stack: Stack) -> None:
     request = (
-        b"GET /loki/api/v1/tail?query=%7B%7D HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"GET /loki/api/v1/tail?query=%7B%7D HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
         b"Sec-WebSocket-Key: eDEyMzQ1Njc4OTAxMjM0NQ==\r\nSec-WebSocket-Version: 13\r\n"
         b"Authorization: " + BEARER["Authorization"].encode() + b"\r\nConnection: close\r\n\r\n"
     )

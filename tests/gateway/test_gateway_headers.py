@@ -6,16 +6,16 @@ from hypothesis import strategies as st
 from gateway.headers import for_backend, for_caller, one
 
 NAME = st.sampled_from([
-    b"accept", b"accept-encoding", b"authorization", b"connection", b"content-length", b"content-type", b"cookie", b"forwarded",
-    b"host", b"keep-alive", b"origin", b"proxy-authorization", b"te", b"traceparent", b"transfer-encoding", b"upgrade",
-    b"user-agent", b"x-forwarded-for", b"x-grafana-id", b"x-grafana-org-id", b"x-original-url", b"x-prometheus-x",
-    b"x-scope-orgid", b"x-webauth-user", b"x_webauth_user", b"x-custom",
+    b"accept", b"accept-encoding", b"authorization", b"connection", b"content-length", b"content-type", b"cookie",
+    b"forwarded", b"host", b"keep-alive", b"origin", b"proxy-authorization", b"te", b"traceparent",
+    b"transfer-encoding", b"upgrade", b"user-agent", b"x-forwarded-for", b"x-grafana-id", b"x-grafana-org-id",
+    b"x-original-url", b"x-prometheus-x", b"x-scope-orgid", b"x-webauth-user", b"x_webauth_user", b"x-custom",
 ])  # fmt: skip
 HEADERS = st.lists(st.tuples(NAME, st.binary(max_size=20)), max_size=12)
 NEVER_TO_A_BACKEND = {
     b"authorization", b"connection", b"content-length", b"cookie", b"forwarded", b"host", b"keep-alive", b"origin",
-    b"proxy-authorization", b"te", b"transfer-encoding", b"upgrade", b"x-forwarded-for", b"x-grafana-id", b"x-original-url",
-    b"x-scope-orgid", b"x-webauth-user", b"x_webauth_user",
+    b"proxy-authorization", b"te", b"transfer-encoding", b"upgrade", b"x-forwarded-for", b"x-grafana-id",
+    b"x-original-url", b"x-scope-orgid", b"x-webauth-user", b"x_webauth_user",
 }  # fmt: skip
 
 
@@ -45,8 +45,9 @@ def test_only_grafana_gets_the_headers_of_its_own_pages() -> None:
 RESPONSE = st.lists(
     st.tuples(
         st.sampled_from([
-            b"Access-Control-Allow-Origin", b"Connection", b"Content-Encoding", b"Content-Length", b"Content-Type", b"Date",
-            b"Keep-Alive", b"Server", b"Set-Cookie", b"Transfer-Encoding", b"Vary", b"X-Named", b"WWW-Authenticate",
+            b"Access-Control-Allow-Origin", b"Connection", b"Content-Encoding", b"Content-Length", b"Content-Type",
+            b"Date", b"Keep-Alive", b"Server", b"Set-Cookie", b"Transfer-Encoding", b"Vary", b"X-Named",
+            b"WWW-Authenticate",
         ]),
         st.sampled_from([b"a", b"x-named", b"close, X-Named", b""]),
     ),
@@ -58,8 +59,8 @@ RESPONSE = st.lists(
 def test_no_session_cors_or_connection_header_reaches_the_caller(headers: list[tuple[bytes, bytes]]) -> None:
     names = {name for name, _ in for_caller(headers, base_url="http://b")}
     assert not names & {
-        b"access-control-allow-origin", b"connection", b"date", b"keep-alive", b"server", b"set-cookie", b"transfer-encoding",
-        b"www-authenticate",
+        b"access-control-allow-origin", b"connection", b"date", b"keep-alive", b"server", b"set-cookie",
+        b"transfer-encoding", b"www-authenticate",
     }  # fmt: skip
     connection = b",".join(value for name, value in headers if name == b"Connection").lower()
     if b"x-named" in connection:

@@ -7,7 +7,7 @@ import pulumi
 import pulumi_docker as docker
 
 from infra.stack_secrets import StackSecrets
-from infra.targets.docker.hooks import Hooks
+from infra.targets.docker.hooks import NoHooks
 from infra.targets.docker.naming import LABEL_GENERATION, LABEL_STACK, network_name, volume_name
 from infra.targets.docker.spec import container_args
 from infra.topology.model import Container, Image, Service, Topology, Workload
@@ -20,7 +20,7 @@ class Network(pulumi.ComponentResource):
 
     name: pulumi.Output[str]
 
-    def __init__(self, stack: str, hooks: Hooks, *, opts: pulumi.ResourceOptions) -> None:
+    def __init__(self, stack: str, hooks: NoHooks, *, opts: pulumi.ResourceOptions) -> None:
         super().__init__("compass:demo:Network", "network", None, opts)
         network = docker.Network(
             "network-bridge",
@@ -60,7 +60,7 @@ class Surroundings:
     secrets: StackSecrets
     network: Network
     images: Images
-    hooks: Hooks
+    hooks: NoHooks
 
 
 class WorkloadComponent(pulumi.ComponentResource):

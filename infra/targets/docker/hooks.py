@@ -11,11 +11,27 @@ from infra.targets.docker.readiness import Readiness
 from infra.topology.model import Container, ExecProbe, Service, Task
 from toolchain.engine import Engine
 
-__all__ = ["Hooks"]
+__all__ = ["Hooks", "NoHooks"]
 
 
-class Hooks:
-    """The hooks of one stack's resources. Hooks do not run in previews or under mocks."""
+class NoHooks:
+    """No hooks at all, for mocks: they have no callback server to register one with."""
+
+    def container(self, container: Container) -> pulumi.ResourceHookBinding:  # noqa: ARG002 # the signature of Hooks
+        """Nothing for a container."""
+        return pulumi.ResourceHookBinding()
+
+    def network(self) -> pulumi.ResourceHookBinding:
+        """Nothing for the network."""
+        return pulumi.ResourceHookBinding()
+
+    def volume(self, name: str, generation: str) -> pulumi.ResourceHookBinding:  # noqa: ARG002 # the signature of Hooks
+        """Nothing for a volume."""
+        return pulumi.ResourceHookBinding()
+
+
+class Hooks(NoHooks):
+    """The hooks of one stack's resources; the engine runs them in updates, not in previews."""
 
     def __init__(self, stack: str, connect: Callable[[], Engine], readiness: Callable[[], Readiness]) -> None:
         """Take ways to the engine instead of the engine: mocked tests have none."""

@@ -9,7 +9,7 @@ from infra.stack_secrets import StackSecrets
 from infra.targets.base import Deployment, ExternalAddress, UnsupportedSpec
 from infra.targets.docker import preflight
 from infra.targets.docker.components import Images, Network, Surroundings, WorkloadComponent
-from infra.targets.docker.hooks import Hooks
+from infra.targets.docker.hooks import Hooks, NoHooks
 from infra.targets.docker.naming import network_name
 from infra.targets.docker.readiness import Readiness
 from infra.topology.model import Endpoint, File, Topology
@@ -25,9 +25,10 @@ _UPLOAD_LIMIT = 512 * 1024
 class DockerTarget:
     """Renders a topology into containers of one engine, published on the loopback address alone."""
 
-    def __init__(self, stack: str, configured_host: str = "") -> None:
+    def __init__(self, stack: str, configured_host: str = "", hooks: NoHooks | None = None) -> None:
         self._stack = stack
         self._configured_host = configured_host
+        self._hooks = hooks or Hooks(stack, lambda: self._engine, lambda: self._readiness)
 
     @cached_property
     def _engine(self) -> Engine:
@@ -36,9 +37,6 @@ class DockerTarget:
     @cached_property
     def _readiness(self) -> Readiness:
         return Readiness(self._engine, self._stack)
-
-    def _hooks(self) -> Hooks:
-        return Hooks(self._stack, lambda: self._engine, lambda: self._readiness)
 
     def check(self, topology: Topology) -> None:
         """Find out whether ``deploy`` can succeed; see the protocol."""
@@ -59,7 +57,7 @@ class DockerTarget:
     def deploy(self, topology: Topology, secrets: StackSecrets) -> Deployment:
         """Register the resources; see the protocol."""
         provider = docker.Provider("docker", host=resolve_host(self._configured_host))
-        Demo(self._stack, topology, secrets, self._hooks(), provider)
+        Demo(self._stack, topology, secrets, self._hooks, provider)
         return Deployment(
             external={
                 Endpoint(service.name, port.name): ExternalAddress(_LOOPBACK, port.host_port)
@@ -74,7 +72,7 @@ class Demo(pulumi.ComponentResource):
     """The whole demo; every other resource is its child."""
 
     def __init__(
-        self, stack: str, topology: Topology, secrets: StackSecrets, hooks: Hooks, provider: docker.Provider
+        self, stack: str, topology: Topology, secrets: StackSecrets, hooks: NoHooks, provider: docker.Provider
     ) -> None:
         super().__init__("compass:demo:Demo", "demo", None, pulumi.ResourceOptions(providers=[provider]))
         child = pulumi.ResourceOptions(parent=self)

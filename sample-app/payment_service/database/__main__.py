@@ -1,4 +1,7 @@
-"""``python -m payment_service.database``: makes the database. Exit code 2: wrong settings; 1: the server refused or is gone."""
+"""``python -m payment_service.database``.
+
+Makes the database. Exit code 2: wrong settings; 1: the server refused or is gone.
+"""
 
 import asyncio
 import sys

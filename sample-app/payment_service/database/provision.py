@@ -1,12 +1,15 @@
-"""Brings the server to the wanted state: roles, database, extension, schema, seed. Idempotent; may be killed at any point.
+"""Brings the server to the wanted state: roles, database, extension, schema, seed.
 
-A database is complete when its ``seed_info`` row exists, which is written last. One that is not complete, or was made from
-another schema or in another size, is dropped and made anew: seeding takes seconds, and nothing half-made can survive.
+Idempotent; may be killed at any point.
+
+A database is complete when its ``seed_info`` row exists, which is written last. One that is not complete, or was made
+from another schema or in another size, is dropped and made anew: seeding takes seconds, and nothing half-made can
+survive.
 """
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
@@ -14,7 +17,7 @@ import structlog
 
 from payment_service.database import scram, seed
 from payment_service.settings import TaskSettings, read_password
-from payment_service.store.driver import Connection, connect
+from payment_service.store.driver import Connection, Target, connect
 
 log = structlog.get_logger("payment_service.database")
 
@@ -25,6 +28,7 @@ EXPORTER = "postgres_exporter"
 # Two tasks at a time would undo each other's work; the number is arbitrary.
 _LOCK = 7_281_950_431
 _SESSION = {
+    "application_name": "payment-database",
     # A killed task must not leave its statements running: they would hold locks that the next task waits for.
     "client_connection_check_interval": "1s",
     "synchronous_commit": "off",
@@ -34,6 +38,11 @@ _SESSION = {
     "statement_timeout": "0",
     "lock_timeout": "0",
 }
+
+
+_ROLE = """
+    SELECT rolpassword, rolcanlogin AND rolconnlimit = $2 AND NOT rolsuper AS equal FROM pg_authid WHERE rolname = $1
+"""
 
 
 class NotSuperuserError(Exception):
@@ -76,21 +85,21 @@ async def provision(settings: TaskSettings) -> None:
 
 
 @asynccontextmanager
-async def _open(settings: TaskSettings, database: str, *, wait: float = 0.0) -> AsyncIterator[Connection]:
+async def _open(settings: TaskSettings, database: str, *, wait: float = 0.0) -> AsyncGenerator[Connection]:
     """A superuser's session; with ``wait``, tries until the server accepts it."""
+    target = Target(
+        host=settings.db_host,
+        port=settings.db_port,
+        user=settings.superuser,
+        database=database,
+        ssl=settings.db_ssl,
+        connect_timeout=5.0,
+        settings=_SESSION,
+    )
     deadline = time.monotonic() + wait
     while True:
         try:
-            connection = await connect(
-                host=settings.db_host,
-                port=settings.db_port,
-                user=settings.superuser,
-                password=read_password(settings.superuser_password_file),
-                database=database,
-                application_name="payment-database",
-                ssl=settings.db_ssl,
-                settings=_SESSION,
-            )
+            connection = await connect(target, read_password(settings.superuser_password_file))
             break
         except (OSError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError) as error:
             if time.monotonic() >= deadline:
@@ -105,15 +114,12 @@ async def _open(settings: TaskSettings, database: str, *, wait: float = 0.0) -> 
 
 
 async def _ensure_role(server: Connection, role: str, password: str, limit: int) -> None:
-    row = await server.fetchrow(
-        "SELECT rolpassword, rolcanlogin AND rolconnlimit = $2 AND NOT rolsuper AS equal FROM pg_authid WHERE rolname = $1", role, limit
-    )
+    row = await server.fetchrow(_ROLE, role, limit)
     if row is not None and row["equal"] and scram.matches(password, row["rolpassword"]):
         return
     verb = "CREATE" if row is None else "ALTER"
-    await server.execute(
-        f"{verb} ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE CONNECTION LIMIT {limit} PASSWORD '{scram.make_verifier(password)}'"
-    )
+    attributes = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE CONNECTION LIMIT {limit}"
+    await server.execute(f"{verb} ROLE {role} {attributes} PASSWORD '{scram.make_verifier(password)}'")
     log.info("role is set", role=role, done=verb.lower())
 
 
@@ -122,12 +128,10 @@ async def _reason_to_make(server: Connection, settings: TaskSettings) -> str | N
     if not await server.fetchval("SELECT true FROM pg_database WHERE datname = $1", settings.db_name):
         return "missing"
     async with _open(settings, settings.db_name) as database:
-        if await database.fetchval("SELECT to_regclass('public.seed_info')") is None:
-            return "incomplete"
         try:
             info = await database.fetchrow("SELECT fingerprint, payments FROM public.seed_info")
-        except asyncpg.UndefinedColumnError:
-            return "schema changed"
+        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError):
+            info = None
         if info is None:
             return "incomplete"
         if info["fingerprint"] != seed.fingerprint(settings.seed_number, settings.seed_history_end):
@@ -188,8 +192,8 @@ async def _grant(database: Connection, name: str) -> None:
         f"GRANT CONNECT ON DATABASE {name} TO {APP}, {EXPORTER}; GRANT USAGE ON SCHEMA public TO {APP};"
         f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {APP};"
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {APP};"
-        f"GRANT INSERT, UPDATE, DELETE ON payments, ledger_entries, refunds, accounts, settlement_runs, merchant_daily_totals,"
-        f" archived_entries TO {APP}"
+        f"GRANT INSERT, UPDATE, DELETE ON payments, ledger_entries, refunds, accounts, settlement_runs,"
+        f" merchant_daily_totals, archived_entries TO {APP}"
     )
 
 

@@ -66,7 +66,14 @@ def fingerprint(seed_number: int, history_end: float | None) -> str:
         seed_number: Seed of the generated data.
         history_end: The configured end of the history, if there is one.
     """
-    parts = (read_sql("schema.sql"), read_sql("seed.sql"), str(HISTORY_DAYS), str(MERCHANTS), str(seed_number), str(history_end))
+    parts = (
+        read_sql("schema.sql"),
+        read_sql("seed.sql"),
+        str(HISTORY_DAYS),
+        str(MERCHANTS),
+        str(seed_number),
+        str(history_end),
+    )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -81,7 +88,12 @@ def _first_x(history_end_day: float) -> float:
 
 
 async def run(
-    connections: list[Connection], *, payments: int, seed_number: int, history_end: float, report: Callable[[str, float], None]
+    connections: list[Connection],
+    *,
+    payments: int,
+    seed_number: int,
+    history_end: float,
+    report: Callable[[str, float], None],
 ) -> None:
     """Fill the empty tables and build their keys and indexes.
 
@@ -96,8 +108,8 @@ async def run(
     day = history_end / 86400
     first_x = _first_x(day)
     parameters = (
-        payments, seed_number, payments // PAYMENTS_PER_CUSTOMER, MERCHANTS, first_x, math.floor(first_x) - 1, math.floor(day),
-        datetime.fromtimestamp(history_end, UTC),
+        payments, seed_number, payments // PAYMENTS_PER_CUSTOMER, MERCHANTS, first_x, math.floor(first_x) - 1,
+        math.floor(day), datetime.fromtimestamp(history_end, UTC),
     )  # fmt: skip
     done = {step.name: asyncio.Event() for step in steps}
     free: asyncio.Queue[Connection] = asyncio.Queue()

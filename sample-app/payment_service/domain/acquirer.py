@@ -1,4 +1,7 @@
-"""The acquirers: the banks that a merchant's card business goes through. Simulated: they answer as their profile says."""
+"""The acquirers.
+
+The banks that a merchant's card business goes through. Simulated: they answer as their profile says.
+"""
 
 import asyncio
 import random
@@ -41,7 +44,9 @@ class Acquirers:
                 await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311  # simulates, protects nothing
         except TimeoutError as late:
             error = late
-            raise Problem(HTTPStatus.GATEWAY_TIMEOUT, "The acquirer did not answer in time; nothing was changed.") from None
+            raise Problem(
+                HTTPStatus.GATEWAY_TIMEOUT, "The acquirer did not answer in time; nothing was changed."
+            ) from None
         finally:
             request = current_request.get()
             if request is not None:

@@ -1,35 +1,29 @@
-"""Payments: taking one, looking one up, a customer's history."""
+"""Taking a payment."""
 
-import asyncio
 import hashlib
 import random
 import uuid
-from collections import OrderedDict
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, TypeAlias
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
 
 from payment_service.domain.acquirer import Acquirers
+from payment_service.domain.lookup import COLUMNS, Json, RecentPayments, to_json
 from payment_service.domain.reference import ReferenceData
 from payment_service.live_settings import LiveSettings
-from payment_service.problems import Problem, invalid, not_found
+from payment_service.problems import Problem, invalid
 from payment_service.settings import ServiceSettings
 from payment_service.store.database import Database
-from payment_service.store.driver import Record
-from payment_service.store.errors import DatabaseError, Failure, classify
 from payment_service.store.session import Session
 from payment_service.store.statements import Statement
-
-Json: TypeAlias = dict[str, Any]
 
 _VELOCITY = Statement(
     operation="SELECT",
     collection="payments",
     sql="""
-        SELECT count(*) FILTER (WHERE created_at > now() - interval '1 hour') AS hourly, coalesce(sum(amount_minor), 0)::bigint AS total
+        SELECT count(*) FILTER (WHERE created_at > now() - interval '1 hour') AS hourly,
+               coalesce(sum(amount_minor), 0)::bigint AS total
         FROM payments WHERE customer_id = $1 AND created_at > now() - interval '90 days' AND status = 'completed'
     """,
 )
@@ -43,10 +37,12 @@ _INSERT = Statement(
             RETURNING id, created_at
         ), entries AS (
             INSERT INTO ledger_entries (payment_id, line, account_id, amount_minor)
-            SELECT p.id, l.line, a.id, l.sign * $3::bigint FROM payment p, (VALUES (1, -1), (2, 1)) l (line, sign), accounts a
-            WHERE $7 = 'completed' AND CASE l.line WHEN 1 THEN a.customer_id = $4 ELSE a.merchant_id = $5 END
+            SELECT p.id, 1, a.id, -$3 FROM payment p, accounts a WHERE a.customer_id = $4 AND $7 = 'completed'
+            UNION ALL
+            SELECT p.id, 2, a.id, $3 FROM payment p, accounts a WHERE a.merchant_id = $5 AND $7 = 'completed'
         ), balance AS (
-            UPDATE accounts SET balance_minor = balance_minor - $3 FROM payment WHERE customer_id = $4 AND $7 = 'completed'
+            UPDATE accounts SET balance_minor = balance_minor - $3 FROM payment
+            WHERE customer_id = $4 AND $7 = 'completed'
         )
         SELECT id, created_at FROM payment
     """,
@@ -61,24 +57,13 @@ _COUNT = Statement(
         DO UPDATE SET payments = t.payments + 1, amount_minor = t.amount_minor + excluded.amount_minor
     """,
 )
-_COLUMNS = "id, status, amount_minor, currency, customer_id, merchant_id, created_at, settlement_run_id"
 _BY_REFERENCE = Statement(
-    operation="SELECT", collection="payments", sql=f"SELECT {_COLUMNS}, request_hash FROM payments WHERE reference = $1"
-)
-_BY_ID = Statement(operation="SELECT", collection="payments", sql=f"SELECT {_COLUMNS} FROM payments WHERE id = $1")
-_HISTORY = Statement(
     operation="SELECT",
     collection="payments",
-    sql=f"""
-        SELECT {_COLUMNS} FROM payments WHERE customer_id = $1 AND (created_at, id) < ($2, $3)
-        ORDER BY created_at DESC, id DESC LIMIT $4
-    """,
+    sql=f"SELECT {COLUMNS}, request_hash FROM payments WHERE reference = $1",  # noqa: S608  # a constant
 )
-_CUSTOMER = Statement(operation="SELECT", collection="customers", sql="SELECT true FROM customers WHERE id = $1")
-
-_REMEMBERED = 2000
+_ANSWER = frozenset({"payment_id", "status", "amount", "currency", "customer_id", "merchant_id"})
 _MINOR = 100
-_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +112,7 @@ class PaymentResult:
 
 
 class Payments:
-    """Takes payments and remembers them.
+    """Takes payments.
 
     Args:
         settings: The service's settings.
@@ -135,23 +120,30 @@ class Payments:
         database: Where payments are.
         reference: Merchants and customers.
         acquirers: The banks.
+        recent: Is told of each payment.
     """
 
     def __init__(
-        self, settings: ServiceSettings, live: LiveSettings, database: Database, reference: ReferenceData, acquirers: Acquirers
+        self,
+        settings: ServiceSettings,
+        live: LiveSettings,
+        database: Database,
+        reference: ReferenceData,
+        acquirers: Acquirers,
+        recent: RecentPayments,
     ) -> None:
         self._settings = settings
         self._live = live
         self._database = database
         self._reference = reference
         self._acquirers = acquirers
-        self._recent: OrderedDict[int, Json] = OrderedDict()
+        self._recent = recent
 
     async def pay(self, request: PaymentRequest) -> PaymentResult:
         """Take a payment, once, however often it has to be tried.
 
-        The reference is unique, so an attempt whose outcome is not known (the connection was lost while it committed) is simply
-        repeated: if it had been recorded, the repetition finds it.
+        The reference is unique, so an attempt whose outcome is not known (the connection was lost while it committed)
+        is simply repeated: if it had been recorded, the repetition finds it.
 
         Args:
             request: What is asked for.
@@ -167,7 +159,14 @@ class Payments:
             status = await self._check_velocity(session, customer_id, request.amount_minor)
             async with session.transaction():
                 row = await session.fetchrow(
-                    _INSERT, reference, request_hash, request.amount_minor, customer_id, merchant_id, request.currency, status
+                    _INSERT,
+                    reference,
+                    request_hash,
+                    request.amount_minor,
+                    customer_id,
+                    merchant_id,
+                    request.currency,
+                    status,
                 )
                 if row is not None and status == "completed":
                     await session.execute(_COUNT, merchant_id, self._pick_shard(), request.amount_minor)
@@ -176,9 +175,14 @@ class Payments:
                         await self._acquirers.ask("capture", f"acquirer of {merchant_id}", capture)
             if row is None:
                 return await self._replay(session, reference, request_hash)
-            body = {"payment_id": row["id"], "status": status, "amount": request.amount_minor / _MINOR, "currency": request.currency}
+            body = {
+                "payment_id": row["id"],
+                "status": status,
+                "amount": request.amount_minor / _MINOR,
+                "currency": request.currency,
+            }
             body |= {"customer_id": customer_id, "merchant_id": merchant_id}
-            self._remember(body | {"created_at": row["created_at"], "settlement_run_id": None})
+            self._recent.remember(body | {"created_at": row["created_at"], "settlement_run_id": None})
             return PaymentResult(body, status)
 
         try:
@@ -186,52 +190,6 @@ class Payments:
         except asyncpg.ForeignKeyViolationError as error:
             which = "merchant" if "merchant" in str(error) else "customer"
             raise invalid(f"There is no such {which}.") from None
-
-    async def find(self, payment_id: int) -> Json:
-        """A payment's state; from memory, marked stale, if the database cannot be reached.
-
-        Args:
-            payment_id: Which.
-
-        Raises:
-            Problem: There is none.
-        """
-        try:
-            row = await self._database.run(lambda session: session.fetchrow(_BY_ID, payment_id))
-        except (OSError, DatabaseError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            known = self._recent.get(payment_id)
-            if known is None or classify(error) not in {Failure.UNREACHABLE, Failure.CIRCUIT, Failure.TIMEOUT}:
-                raise
-            return known | {"stale": True}
-        if row is None:
-            raise not_found("There is no such payment.")
-        payment = _to_json(row)
-        self._remember(payment)
-        return payment
-
-    async def history(self, customer_id: int, cursor: tuple[datetime, int] | None, limit: int) -> Json:
-        """A page of a customer's payments, newest first.
-
-        Args:
-            customer_id: Whose.
-            cursor: Creation time and id of the last payment of the page before.
-            limit: Most payments.
-
-        Raises:
-            Problem: There is no such customer.
-        """
-        before, before_id = cursor or (_END_OF_TIME, 0)
-
-        async def read(session: Session) -> list[Record]:
-            rows = await session.fetch(_HISTORY, customer_id, before, before_id, limit + 1)
-            if not rows and not await session.fetchval(_CUSTOMER, customer_id):
-                raise not_found("There is no such customer.")
-            return rows
-
-        rows = await self._database.run(read)
-        page = [_to_json(row) for row in rows[:limit]]
-        following = f"{rows[limit - 1]['created_at'].isoformat()}_{rows[limit - 1]['id']}" if len(rows) > limit else None
-        return {"customer_id": customer_id, "payments": page, "next_cursor": following}
 
     async def _check_velocity(self, session: Session, customer_id: int, amount_minor: int) -> str:
         """The rule against stolen cards: not too often an hour, not too much in 90 days."""
@@ -248,51 +206,11 @@ class Payments:
             raise Problem(HTTPStatus.CONFLICT, "The payment of this Idempotency-Key is gone.")
         if row["request_hash"] != request_hash:
             raise invalid("This Idempotency-Key was used for another payment.")
-        payment = _to_json(row)
-        return PaymentResult({key: payment[key] for key in _ANSWER}, "replayed")
+        body = {key: value for key, value in to_json(row).items() if key in _ANSWER}
+        # The answer of the first time, whatever has become of the payment since.
+        body["status"] = "declined" if row["status"] == "declined" else "completed"
+        return PaymentResult(body, "replayed")
 
     def _pick_shard(self) -> int:
         shards = self._live.current.counter_shards
         return 0 if shards == 1 else random.randrange(shards)  # noqa: S311  # spreads load, protects nothing
-
-    def _remember(self, payment: Json) -> None:
-        self._recent[payment["payment_id"]] = payment
-        self._recent.move_to_end(payment["payment_id"])
-        if len(self._recent) > _REMEMBERED:
-            self._recent.popitem(last=False)
-
-
-_ANSWER = ("payment_id", "status", "amount", "currency", "customer_id", "merchant_id")
-
-
-def parse_cursor(text: str) -> tuple[datetime, int]:
-    """The cursor of a page of history.
-
-    Args:
-        text: ``next_cursor`` of the page before.
-
-    Raises:
-        Problem: It is none.
-    """
-    moment, _, number = text.replace(" ", "+").partition("_")
-    try:
-        when = datetime.fromisoformat(moment)
-        payment_id = int(number) if number.isascii() and number.isdecimal() else -1
-        if when.tzinfo is None or not 0 <= payment_id < 2**63 or not 2000 <= when.year < 2100:  # noqa: PLR2004  # within reason
-            raise ValueError(text)
-    except ValueError:
-        raise invalid("cursor must be the next_cursor of the page before.") from None
-    return when, payment_id
-
-
-def _to_json(row: Record) -> Json:
-    return {
-        "payment_id": row["id"],
-        "status": row["status"],
-        "amount": row["amount_minor"] / _MINOR,
-        "currency": row["currency"],
-        "customer_id": row["customer_id"],
-        "merchant_id": row["merchant_id"],
-        "created_at": row["created_at"],
-        "settlement_run_id": row["settlement_run_id"],
-    }

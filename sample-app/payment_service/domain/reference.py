@@ -17,7 +17,7 @@ _MERCHANTS = Statement(
 _SEED = Statement(
     operation="SELECT",
     collection="seed_info",
-    sql="""SELECT payments, customers, last_payment_id, (history_end AT TIME ZONE 'UTC')::date AS last_date FROM seed_info""",
+    sql="SELECT customers FROM seed_info",
 )
 
 

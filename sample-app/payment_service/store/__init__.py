@@ -1,1 +1,4 @@
-"""Access to PostgreSQL: the driver as the service sees it, the pool, retries, the circuit breaker, traced statements."""
+"""Access to PostgreSQL.
+
+The driver as the service sees it, the pool, retries, the circuit breaker, traced statements.
+"""

@@ -1,13 +1,12 @@
 """A circuit breaker on connection errors.
 
-Own code, because the one maintained library for asyncio (purgatory 3.0.1) lets every waiting request through at once when it is
-half open, measures its pause by the wall clock, and counts a cancelled request as a failure.
+Own code, because the one maintained library for asyncio (purgatory 3.0.1) lets every waiting request through at once
+when it is half open, measures its pause by the wall clock, and counts a cancelled request as a failure.
 """
 
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import Protocol
 
 from payment_service.store.errors import CircuitOpenError
 
@@ -20,14 +19,10 @@ class State(Enum):
     HALF_OPEN = "half_open"
 
 
-class Listener(Protocol):
-    """Called with each new state."""
-
-    def __call__(self, state: State, /) -> None: ...
-
-
 class CircuitBreaker:
-    """Opens after so many connection errors in a row; after a pause one request at a time may find out whether it can close.
+    """Opens after so many connection errors in a row.
+
+    After a pause one request at a time may find out whether it can close.
 
     Args:
         threshold: Errors in a row that open it.
@@ -36,7 +31,13 @@ class CircuitBreaker:
         clock: Monotonic seconds.
     """
 
-    def __init__(self, threshold: int, open_seconds: float, listener: Listener, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        threshold: int,
+        open_seconds: float,
+        listener: Callable[[State], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.state = State.CLOSED
         self._threshold = threshold
         self._open_seconds = open_seconds

@@ -1,4 +1,7 @@
-"""The database as the rest of the service sees it: run an operation, safely repeated, behind the breaker, traced and counted."""
+"""The database as the rest of the service sees it.
+
+Run an operation, safely repeated, behind the breaker, traced and counted.
+"""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -35,7 +38,9 @@ class Database:
         name: The breaker's name in metrics.
     """
 
-    def __init__(self, settings: ServiceSettings, pool: ConnectionPool, tracer: Tracer, metrics: Metrics, name: str) -> None:
+    def __init__(
+        self, settings: ServiceSettings, pool: ConnectionPool, tracer: Tracer, metrics: Metrics, name: str
+    ) -> None:
         self.pool = pool
         self._settings = settings
         self._metrics = metrics
@@ -49,7 +54,8 @@ class Database:
         """Run an operation with a connection of its own.
 
         Args:
-            operation: Takes a session. Has to be safe to repeat as a whole: it is repeated after a lost connection, a deadlock
+            operation: Takes a session. Has to be safe to repeat as a whole: it is repeated after a lost connection, a
+            deadlock
                 or a serialisation failure.
 
         Raises:
@@ -61,9 +67,9 @@ class Database:
         settings = self._settings
         try:
             return await retry(
-                lambda: self._attempt(operation),
+                lambda: self.run_once(operation),
                 attempts=settings.retry_attempts,
-                timeout=settings.request_timeout / 2,
+                give_up_after=settings.request_timeout / 2,
                 on_failure=self._on_failure,
             )
         except Exception as error:
@@ -72,7 +78,15 @@ class Database:
                 log.error("database connection failed", reason=describe(error), kind=kind.value)  # noqa: TRY400  # no traceback per request of an outage
             raise
 
-    async def _attempt(self, operation: Operation[T]) -> T:
+    async def run_once(self, operation: Operation[T]) -> T:
+        """Run an operation with a connection of its own, without repeating it.
+
+        Args:
+            operation: Takes a session.
+
+        Raises:
+            As `run` does.
+        """
         request = current_request.get()
         trial = self.breaker.admit()
         try:

@@ -1,11 +1,12 @@
 """asyncpg, as far as the service uses it, with types.
 
-asyncpg ships no type information. Everything that crosses this module is typed here once; no other module imports asyncpg's
-connections or pools.
+asyncpg ships no type information. Everything that crosses this module is typed here once; other modules import from
+asyncpg nothing but its exceptions.
 """
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
@@ -24,21 +25,37 @@ class Record(Protocol):
 class Connection(Protocol):
     """An open connection."""
 
-    async def execute(self, query: str, *args: object, timeout: float | None = None) -> str: ...  # noqa: ASYNC109  # asyncpg's own parameter
+    async def execute(self, query: str, *args: object) -> str:
+        """Run a statement; returns the command tag."""
+        ...
 
-    async def fetch(self, query: str, *args: object) -> list[Record]: ...
+    async def fetch(self, query: str, *args: object) -> list[Record]:
+        """All rows."""
+        ...
 
-    async def fetchrow(self, query: str, *args: object) -> Record | None: ...
+    async def fetchrow(self, query: str, *args: object) -> Record | None:
+        """The first row."""
+        ...
 
-    async def fetchval(self, query: str, *args: object) -> Any: ...  # noqa: ANN401  # as for Record
+    async def fetchval(self, query: str, *args: object) -> Any:  # noqa: ANN401  # as for Record
+        """The first value of the first row."""
+        ...
 
-    def transaction(self) -> AbstractAsyncContextManager[object]: ...
+    def transaction(self) -> AbstractAsyncContextManager[object]:
+        """A transaction."""
+        ...
 
-    def is_closed(self) -> bool: ...
+    def is_closed(self) -> bool:
+        """Whether it can no longer be used."""
+        ...
 
-    async def close(self, *, timeout: float | None = None) -> None: ...  # noqa: ASYNC109  # asyncpg's own parameter
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own parameter
+        """Close it as the protocol wants it."""
+        ...
 
-    def terminate(self) -> None: ...
+    def terminate(self) -> None:
+        """Cut it."""
+        ...
 
 
 class PooledConnection(Connection, Protocol):
@@ -50,17 +67,64 @@ class PooledConnection(Connection, Protocol):
 class Pool(Protocol):
     """asyncpg's pool."""
 
-    def acquire(self, *, timeout: float | None = None) -> Awaitable[PooledConnection]: ...
+    def acquire(self) -> Awaitable[PooledConnection]:
+        """Take a connection out of it."""
+        ...
 
-    async def release(self, connection: PooledConnection, *, timeout: float | None = None) -> None: ...  # noqa: ASYNC109  # asyncpg's own parameter
+    async def release(self, connection: PooledConnection, *, timeout: float | None = None) -> None:  # noqa: ASYNC109  # asyncpg's own parameter
+        """Put it back."""
+        ...
 
-    async def close(self) -> None: ...
+    async def close(self) -> None:
+        """Close each connection once it is back."""
+        ...
 
-    def terminate(self) -> None: ...
+    def terminate(self) -> None:
+        """Cut all connections."""
+        ...
 
-    def get_size(self) -> int: ...
+    def get_size(self) -> int:
+        """Open connections."""
+        ...
 
-    def get_idle_size(self) -> int: ...
+    def get_idle_size(self) -> int:
+        """Of these, those that nobody has."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What to connect to, and how.
+
+    Attributes:
+        host: Name or address of the server.
+        port: Its port.
+        user: Role to log in as.
+        database: Database to connect to.
+        ssl: ``disable``, ``prefer`` or ``require``.
+        connect_timeout: Seconds until an attempt to connect is given up.
+        settings: Server settings of the session, ``application_name`` among them.
+    """
+
+    host: str
+    port: int
+    user: str
+    database: str
+    ssl: str
+    connect_timeout: float
+    settings: dict[str, str]
+
+    def arguments(self) -> dict[str, Any]:
+        """As asyncpg's arguments."""
+        return {
+            "host": self.host,
+            "port": self.port,
+            "user": self.user,
+            "database": self.database,
+            "ssl": self.ssl,
+            "timeout": self.connect_timeout,
+            "server_settings": self.settings,
+        }
 
 
 class _ExpiringConnection(asyncpg.Connection):
@@ -69,102 +133,58 @@ class _ExpiringConnection(asyncpg.Connection):
     __slots__ = ("expires_at",)
 
 
-async def connect(
-    *,
-    host: str,
-    port: int,
-    user: str,
-    password: str,
-    database: str,
-    application_name: str,
-    ssl: str = "disable",
-    connect_timeout: float = 5.0,
-    settings: dict[str, str] | None = None,
-) -> Connection:
+async def connect(target: Target, password: str) -> Connection:
     """Open one connection outside any pool.
 
     Args:
-        host: Name or address of the server.
-        port: Its port.
-        user: Role to log in as.
+        target: What to connect to.
         password: The role's password.
-        database: Database to connect to.
-        application_name: What ``pg_stat_activity`` shows.
-        ssl: ``disable``, ``prefer`` or ``require``.
-        connect_timeout: Seconds until the attempt is given up.
-        settings: Server settings of the session.
 
     Raises:
         OSError: The server cannot be reached.
         TimeoutError: It did not answer in time.
         asyncpg.PostgresError: It refused.
     """
-    connection: Any = await asyncpg.connect(  # pyright: ignore[reportUnknownMemberType]  # untyped library
-        host=host,
-        port=port,
-        user=user,
-        password=password,
-        database=database,
-        ssl=ssl,
-        timeout=connect_timeout,
-        server_settings={"application_name": application_name, **(settings or {})},
-    )
-    return cast("Connection", connection)
+    opened: Any = await asyncpg.connect(password=password, **target.arguments())  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # untyped library
+    return cast("Connection", opened)
 
 
 async def create_pool(
-    *,
-    host: str,
-    port: int,
-    user: str,
+    target: Target,
     password: Callable[[], str],
-    database: str,
-    ssl: str,
+    *,
     max_size: int,
-    connect_timeout: float,
     command_timeout: float,
     idle_lifetime: float,
     lifetime: Callable[[], float],
-    settings: dict[str, str],
 ) -> Pool:
     """Make a pool without opening a connection, so that it exists while the server does not.
 
     Args:
-        host: Name or address of the server.
-        port: Its port.
-        user: Role to log in as.
+        target: What to connect to.
         password: Called for each new connection.
-        database: Database to connect to.
-        ssl: ``disable``, ``prefer`` or ``require``.
         max_size: Most connections at a time.
-        connect_timeout: Seconds until an attempt to connect is given up.
-        command_timeout: Seconds after which the client gives up on a statement (a dead peer; slowness is the server's to limit).
+        command_timeout: Seconds after which the client gives up on a statement: against a dead peer; slow statements
+            are for the server to limit.
         idle_lifetime: Seconds after which an idle connection is closed.
         lifetime: Gives the monotonic time at which a new connection is due.
-        settings: Server settings of each session.
     """
 
-    async def set_expiry(connection: PooledConnection) -> None:  # noqa: RUF029  # asyncpg awaits it
+    async def set_expiry(connection: PooledConnection) -> None:
         connection.expires_at = lifetime()
 
     async def keep_session(_connection: PooledConnection) -> None:
-        """Leave the session as it is: the service sets nothing in it, so asyncpg's reset would be a wasted round trip."""
+        """The service sets nothing in a session, so asyncpg's own reset would be a wasted round trip."""
 
-    pool: Any = await asyncpg.create_pool(  # pyright: ignore[reportUnknownMemberType, reportGeneralTypeIssues]  # untyped library
-        host=host,
-        port=port,
-        user=user,
+    pool: Any = await asyncpg.create_pool(  # pyright: ignore[reportUnknownMemberType, reportGeneralTypeIssues, reportUnknownVariableType]  # untyped library
         password=password,
-        database=database,
-        ssl=ssl,
         min_size=0,
         max_size=max_size,
-        timeout=connect_timeout,
         command_timeout=command_timeout,
         max_inactive_connection_lifetime=idle_lifetime,
         connection_class=_ExpiringConnection,
         init=set_expiry,
         reset=keep_session,
-        server_settings=settings,
+        **target.arguments(),
     )
     return cast("Pool", pool)

@@ -83,7 +83,7 @@ def sqlstate(error: BaseException) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def classify(error: BaseException) -> Failure | None:  # noqa: PLR0911  # a table in the form of a function
+def classify(error: BaseException) -> Failure | None:  # a table in the form of a function
     """The kind of a failure; None for what is no failure of the database.
 
     Args:

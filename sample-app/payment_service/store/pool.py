@@ -1,8 +1,8 @@
 """The connection pool: asyncpg's, with a fair queue in front that can be resized while requests wait in it.
 
-asyncpg's pool has a fixed size and no maximum age of a connection. So this one counts what is in use itself, hands connections
-out in the order of asking, and replaces the whole asyncpg pool when size or credential change: the new pool serves from that
-moment on, the old one closes each connection as it comes back.
+asyncpg's pool has a fixed size and no maximum age of a connection. So this one counts what is in use itself, hands
+connections out in the order of asking, and replaces the whole asyncpg pool when size or credential change: the new
+pool serves from that moment on, the old one closes each connection as it comes back.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no ty
 import structlog
 
 from payment_service.settings import ServiceSettings
-from payment_service.store.driver import Pool, PooledConnection, create_pool
+from payment_service.store.driver import Pool, PooledConnection, Target, create_pool
 from payment_service.store.errors import PoolOverloadError, PoolTimeoutError, classify
 
 log = structlog.get_logger("payment_service.pool")
@@ -56,12 +56,17 @@ class ConnectionPool:
         self._password = password
         self._pool: Pool | None = None
         self._retiring: dict[asyncio.Task[None], Pool] = {}
-        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._waiters: deque[tuple[asyncio.Future[None], float]] = deque()
 
     @property
     def waiting(self) -> int:
         """Requests that wait for a connection."""
         return len(self._waiters)
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds for which the first in the queue has waited."""
+        return time.monotonic() - self._waiters[0][1] if self._waiters else 0.0
 
     @property
     def size(self) -> int:
@@ -125,7 +130,9 @@ class ConnectionPool:
             self._free_slot()
 
     async def renew(self, *, max_size: int) -> None:
-        """Continue with a new generation of connections. Requests that wait get one of them, those that have one keep it.
+        """Continue with a new generation of connections.
+
+        Requests that wait get one of them, those that have one keep it.
 
         Args:
             max_size: Most connections from now on.
@@ -156,7 +163,8 @@ class ConnectionPool:
         if len(self._waiters) >= self._settings.pool_max_waiting:
             raise PoolOverloadError(f"{len(self._waiters)} requests wait for a connection already")
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        entry = (waiter, time.monotonic())
+        self._waiters.append(entry)
         try:
             async with asyncio.timeout(self.acquire_timeout):
                 await waiter
@@ -164,7 +172,7 @@ class ConnectionPool:
             if waiter.done() and not waiter.cancelled():
                 self._free_slot()  # granted in the same moment
             else:
-                self._waiters.remove(waiter)
+                self._waiters.remove(entry)
             if isinstance(error, TimeoutError):
                 raise PoolTimeoutError(f"no connection became free within {self.acquire_timeout:g} s") from None
             raise
@@ -198,7 +206,7 @@ class ConnectionPool:
 
     def _wake(self) -> None:
         while self._waiters and self.in_use < self.max_size:
-            waiter = self._waiters.popleft()
+            waiter, _ = self._waiters.popleft()
             if not waiter.done():
                 self.in_use += 1
                 waiter.set_result(None)
@@ -214,19 +222,22 @@ class ConnectionPool:
     async def _make(self) -> Pool:
         settings = self._settings
         milliseconds = str(round(settings.statement_timeout * 1000))
-        return await create_pool(
+        target = Target(
             host=settings.db_host,
             port=settings.db_port,
             user=settings.db_user,
-            password=self._password,
             database=settings.db_name,
             ssl=settings.db_ssl,
-            max_size=self.max_size,
             connect_timeout=settings.connect_timeout,
+            settings={"application_name": APPLICATION_NAME, "statement_timeout": milliseconds, "jit": "off"},
+        )
+        return await create_pool(
+            target,
+            self._password,
+            max_size=self.max_size,
             command_timeout=settings.statement_timeout + _CLIENT_GRACE,
             idle_lifetime=settings.connection_idle_lifetime,
             lifetime=self._due,
-            settings={"application_name": APPLICATION_NAME, "statement_timeout": milliseconds, "jit": "off"},
         )
 
     def _due(self) -> float:

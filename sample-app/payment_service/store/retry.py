@@ -18,16 +18,18 @@ _WAIT_JITTER: Final = 0.05
 set_on_retry_hooks([])
 
 
-async def retry(operation: Callable[[], Awaitable[T]], *, attempts: int, timeout: float, on_failure: Callable[[Failure], None]) -> T:  # noqa: ASYNC109  # stops trying again, cancels nothing
+async def retry(
+    operation: Callable[[], Awaitable[T]], *, attempts: int, give_up_after: float, on_failure: Callable[[Failure], None]
+) -> T:
     """Run an operation; repeat it after a failure that is safe to repeat.
 
-    The operation itself has to be safe to repeat as a whole: reads are, a refund or a payment is by its unique reference.
-    The first attempt runs without stamina, whose set-up costs 30 microseconds.
+    The operation itself has to be safe to repeat as a whole: reads are, a refund or a payment is by its unique
+    reference. The first attempt runs without stamina, whose set-up costs 30 microseconds.
 
     Args:
         operation: What to run.
         attempts: Most attempts.
-        timeout: Seconds after which no further attempt starts.
+        give_up_after: Seconds after which no further attempt starts.
         on_failure: Called with the kind of each failure that is tried again.
     """
     try:
@@ -35,7 +37,8 @@ async def retry(operation: Callable[[], Awaitable[T]], *, attempts: int, timeout
     except Exception as error:
         if attempts == 1 or classify(error) not in SAFE_TO_REPEAT:
             raise
-        first: Exception | None = error
+        # The attempt just made is stamina's first: it raises this.
+        failed = [error]
     kinds: list[Failure] = []
 
     def should_repeat(error: Exception) -> bool:
@@ -46,13 +49,16 @@ async def retry(operation: Callable[[], Awaitable[T]], *, attempts: int, timeout
         return True
 
     async for attempt in stamina.retry_context(
-        on=should_repeat, attempts=attempts, timeout=timeout, wait_initial=_WAIT_FIRST, wait_max=_WAIT_MOST, wait_jitter=_WAIT_JITTER
+        on=should_repeat,
+        attempts=attempts,
+        timeout=give_up_after,
+        wait_initial=_WAIT_FIRST,
+        wait_max=_WAIT_MOST,
+        wait_jitter=_WAIT_JITTER,
     ):
         with attempt:
-            if first is not None:
-                # The attempt made above is stamina's first.
-                error, first = first, None
-                raise error
+            if failed:
+                raise failed.pop()
             on_failure(kinds[-1])
             return await operation()
     raise AssertionError("stamina ends by returning or raising")

@@ -40,7 +40,9 @@ class StatementTracer:
             {**self._common, "db.client.connection.pool.name": settings.db_name},
         )
 
-    def record(self, statement: Statement, request: RequestContext, start: int, error: BaseException | None = None) -> None:
+    def record(
+        self, statement: Statement, request: RequestContext, start: int, error: BaseException | None = None
+    ) -> None:
         """Record a statement that ended now.
 
         Args:
@@ -53,7 +55,12 @@ class StatementTracer:
         if template is None:
             template = self._templates[statement] = self._make(statement)
         self.tracer.record(
-            template, request, start, time.time_ns(), attributes=None if error is None else describe_error(error), error=error
+            template,
+            request,
+            start,
+            time.time_ns(),
+            attributes=None if error is None else describe_error(error),
+            error=error,
         )
 
     def record_acquire(self, request: RequestContext, start: int, error: BaseException | None) -> None:
@@ -65,7 +72,12 @@ class StatementTracer:
             error: Why it got none.
         """
         self.tracer.record(
-            self._acquire, request, start, time.time_ns(), attributes=None if error is None else describe_error(error), error=error
+            self._acquire,
+            request,
+            start,
+            time.time_ns(),
+            attributes=None if error is None else describe_error(error),
+            error=error,
         )
 
     def _make(self, statement: Statement) -> SpanTemplate:
@@ -176,7 +188,9 @@ class Transaction:
     async def __aenter__(self) -> None:
         await self._session.execute(BEGIN)
 
-    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if error is None:
             await self._session.execute(COMMIT)
             return

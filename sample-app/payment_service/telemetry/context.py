@@ -56,9 +56,8 @@ def begin(traceparent: str | None, tracestate: str | None, request_id: str | Non
     else:
         trace_id, parent_id, tracestate = ids[:16], b"", None
         trace_hex = trace_id.hex()
-    if request_id is None or _REQUEST_ID.fullmatch(request_id) is None:
-        request_id = trace_hex if traceparent is None else os.urandom(16).hex()
-    return RequestContext(trace_id, span_id, parent_id, traced, tracestate or "", request_id, trace_hex, span_id.hex())
+    own_id = request_id if request_id and _REQUEST_ID.fullmatch(request_id) else ids[:16].hex()
+    return RequestContext(trace_id, span_id, parent_id, traced, tracestate or "", own_id, trace_hex, span_id.hex())
 
 
 def _is_valid(match: re.Match[str]) -> bool:

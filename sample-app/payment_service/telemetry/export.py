@@ -1,7 +1,7 @@
 """Sends spans and log records to an OTLP/HTTP receiver, from a thread of its own.
 
-A request only appends to a bounded queue: a receiver that is slow or gone costs telemetry, never a request. What does not fit
-is dropped and counted.
+A request only appends to a bounded queue: a receiver that is slow or gone costs telemetry, never a request. What does
+not fit is dropped and counted.
 """
 
 import http.client
@@ -9,16 +9,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 import structlog
-from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
 from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, SeverityNumber
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans
 
 from payment_service import __version__
 from payment_service.telemetry.context import RequestContext
@@ -40,21 +38,23 @@ _BACKOFF_FIRST = 0.2
 _BACKOFF_MOST = 5.0
 _RETRYABLE = frozenset({429, 502, 503, 504})
 
-M = TypeVar("M", Span, LogRecord)
 
+class _Signal:
+    """The queue of one signal, and how its batches look: items that are encoded already, within an encoded frame."""
 
-class _Signal(Generic[M]):
-    """The queue of one signal, and how its batches look."""
-
-    def __init__(self, path: str, build: Callable[[list[M]], bytes], dropped: Callable[[int], None]) -> None:
+    def __init__(
+        self, path: str, resource: bytes, scope: bytes, item_field: int, dropped: Callable[[int], None]
+    ) -> None:
         self.path = path
-        self.queue: deque[M] = deque()
+        self.queue: deque[bytes] = deque()
         self.unsent: bytes | None = None
         self.unsent_size = 0
-        self._build = build
+        self._resource = resource
+        self._scope = scope
+        self._item_field = item_field
         self._dropped = dropped
 
-    def put(self, item: M) -> None:
+    def put(self, item: bytes) -> None:
         if len(self.queue) >= _QUEUE_LIMIT:
             self._dropped(1)
             return
@@ -64,13 +64,40 @@ class _Signal(Generic[M]):
         """The batch that failed last time, else a new one of what is waiting."""
         if self.unsent is None and self.queue:
             items = [self.queue.popleft() for _ in range(min(len(self.queue), _BATCH_LIMIT))]
-            self.unsent, self.unsent_size = self._build(items), len(items)
+            self.unsent, self.unsent_size = self._frame(items), len(items)
         return self.unsent
 
     def finish(self, *, lost: bool) -> None:
         if lost:
             self._dropped(self.unsent_size)
         self.unsent = None
+
+    def _frame(self, items: list[bytes]) -> bytes:
+        """The export request.
+
+        Field 1 is the group of a resource, its field 2 the group of a scope, its field 2 the items.
+        """
+        tag = bytes((self._item_field << 3 | 2,))
+        parts: list[bytes] = [self._scope]
+        for item in items:
+            parts += (tag, varint(len(item)), item)
+        scoped = b"".join(parts)
+        group = self._resource + b"\x12" + varint(len(scoped)) + scoped
+        return b"\x0a" + varint(len(group)) + group
+
+
+def varint(number: int) -> bytes:
+    """Protobuf's encoding of a non-negative integer.
+
+    Args:
+        number: The integer.
+    """
+    encoded = bytearray()
+    while number > 0x7F:  # noqa: PLR2004  # seven bits a byte
+        encoded.append(number & 0x7F | 0x80)
+        number >>= 7
+    encoded.append(number)
+    return bytes(encoded)
 
 
 class OtlpExporter:
@@ -83,30 +110,22 @@ class OtlpExporter:
         count_dropped: Called with the signal and how many items were dropped.
     """
 
-    def __init__(self, endpoint: str, resource: Mapping[str, AttributeValue], interval: float, count_dropped: Count) -> None:
+    def __init__(
+        self, endpoint: str, resource: Mapping[str, AttributeValue], interval: float, count_dropped: Count
+    ) -> None:
         self._url = urlsplit(endpoint)
         self._interval = interval
         self._connection: http.client.HTTPConnection | None = None
         self._stop = threading.Event()
         self._deadline = float("inf")
         self._failing = False
-        described = Resource(attributes=to_key_values(resource))
-        scope = InstrumentationScope(name="payment_service", version=__version__)
-
-        def build_spans(items: list[Span]) -> bytes:
-            request = ExportTraceServiceRequest()
-            group = request.resource_spans.add(resource=described)
-            group.scope_spans.add(scope=scope).spans.extend(items)
-            return request.SerializeToString()
-
-        def build_logs(items: list[LogRecord]) -> bytes:
-            request = ExportLogsServiceRequest()
-            group = request.resource_logs.add(resource=described)
-            group.scope_logs.add(scope=scope).log_records.extend(items)
-            return request.SerializeToString()
-
-        self._spans = _Signal("/v1/traces", build_spans, lambda number: count_dropped("traces", number))
-        self._logs = _Signal("/v1/logs", build_logs, lambda number: count_dropped("logs", number))
+        # ResourceSpans and ResourceLogs, ScopeSpans and ScopeLogs have their resource, scope and items in the same
+        # fields.
+        group = ResourceSpans(resource=Resource(attributes=to_key_values(resource))).SerializeToString()
+        scope = ScopeSpans(scope=InstrumentationScope(name="payment_service", version=__version__)).SerializeToString()
+        items = ScopeSpans.SPANS_FIELD_NUMBER
+        self._spans = _Signal("/v1/traces", group, scope, items, lambda number: count_dropped("traces", number))
+        self._logs = _Signal("/v1/logs", group, scope, items, lambda number: count_dropped("logs", number))
         self.put_span = self._spans.put
         self._thread = threading.Thread(target=self._run, name="otlp", daemon=True)
 
@@ -126,7 +145,7 @@ class OtlpExporter:
             record.trace_id = request.trace_id
             record.span_id = request.span_id
             record.flags = int(request.sampled)
-        self._logs.put(record)
+        self._logs.put(record.SerializeToString())
 
     def start(self) -> None:
         """Start sending."""
@@ -156,7 +175,7 @@ class OtlpExporter:
         """Whether nothing is left to try again."""
         return all([self._send(self._spans), self._send(self._logs)])
 
-    def _send(self, signal: "_Signal[Span] | _Signal[LogRecord]") -> bool:
+    def _send(self, signal: _Signal) -> bool:
         while (body := signal.next_batch()) is not None:
             try:
                 status = self._post(signal.path, body)
@@ -188,5 +207,7 @@ class OtlpExporter:
     def _complain(self, path: str, reason: str) -> None:
         """One line for each outage, not for each batch."""
         if not self._failing:
-            structlog.get_logger("payment_service.telemetry").warning("telemetry export is waiting", path=path, reason=reason)
+            structlog.get_logger("payment_service.telemetry").warning(
+                "telemetry export is waiting", path=path, reason=reason
+            )
         self._failing = True

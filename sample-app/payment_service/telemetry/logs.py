@@ -1,6 +1,7 @@
 """Logs: one JSON object a line on stdout, and the same line by OTLP.
 
-The OTLP record's body is the whole line, because that is what a log store searches: ``|= "error"`` finds what says error.
+The OTLP record's body is the whole line, because that is what a log store searches: ``|= "error"`` finds what says
+error.
 """
 
 import logging
@@ -20,7 +21,9 @@ LogSink = Callable[[int, str, str, RequestContext | None], None]
 
 EventDict = MutableMapping[str, Any]
 
-_SECRET_NAMES = re.compile(r"password|passwd|secret|token|authorization|cookie|card|cvv|cvc|\bpan\b|iban", re.IGNORECASE)
+_SECRET_NAMES = re.compile(
+    r"password|passwd|secret|token|authorization|cookie|card|cvv|cvc|\bpan\b|iban", re.IGNORECASE
+)
 _DIGITS = re.compile(r"(?<![0-9A-Za-z])(?:[0-9][ -]?){12,18}[0-9](?![0-9A-Za-z])")
 _IDS = frozenset({"trace_id", "span_id", "request_id", "timestamp", "level", "logger", "event_id"})
 _REDACTED = "[redacted]"
@@ -70,12 +73,13 @@ class Renderer:
         self._sink = sink
 
     def __call__(self, _logger: object, name: str, event: EventDict) -> bytes:
+        """Called by structlog."""
         now = time.time_ns()
         seconds, nanoseconds = divmod(now, 1_000_000_000)
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
         level = "error" if name == "exception" else name
         line = orjson.dumps(
-            {"timestamp": f"{stamp}.{nanoseconds // 1000:06d}Z", "level": level, **event},
+            {"timestamp": f"{stamp}.{nanoseconds // 1000:06d}Z", "level": level, "event": event.pop("event"), **event},
             default=str,
             option=orjson.OPT_NON_STR_KEYS,
         )
@@ -89,7 +93,9 @@ class _Forward(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         log = structlog.get_logger(record.name)
-        level = "warning" if record.levelno == logging.WARNING else "error" if record.levelno > logging.WARNING else "info"
+        level = (
+            "warning" if record.levelno == logging.WARNING else "error" if record.levelno > logging.WARNING else "info"
+        )
         getattr(log, level)(record.getMessage(), logger=record.name, exc_info=record.exc_info)
 
 

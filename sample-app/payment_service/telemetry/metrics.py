@@ -39,11 +39,15 @@ class Metrics:
             registry=registry,
         )
         self.http_in_flight = Gauge("http_requests_in_flight", "Requests being answered", registry=registry)
-        self.payments = Counter("payment_requests_total", "Payments asked for", ("service", "outcome"), registry=registry)
+        self.payments = Counter(
+            "payment_requests_total", "Payments asked for", ("service", "outcome"), registry=registry
+        )
         self.payment_duration = Histogram(
             "payment_duration_seconds", "Time to make a payment, retries included", buckets=_BUCKETS, registry=registry
         )
-        self.payment_amount = Counter("payment_amount_minor_total", "Money taken, in minor units", ("currency",), registry=registry)
+        self.payment_amount = Counter(
+            "payment_amount_minor_total", "Money taken, in minor units", ("currency",), registry=registry
+        )
         self.pool_size = Gauge("db_pool_size", "Open connections of the pool", registry=registry)
         self.pool_idle = Gauge("db_pool_idle", "Open connections that nobody uses", registry=registry)
         self.pool_in_use = Gauge("db_pool_in_use", "Connections in use", registry=registry)
@@ -55,7 +59,9 @@ class Metrics:
         self.pool_acquire_timeouts = Counter(
             "db_pool_acquire_timeouts_total", "Requests that got no connection in time", registry=registry
         )
-        self.breaker_state = Gauge("circuit_breaker_state", "1 for the present state", ("name", "state"), registry=registry)
+        self.breaker_state = Gauge(
+            "circuit_breaker_state", "1 for the present state", ("name", "state"), registry=registry
+        )
         self.breaker_transitions = Counter(
             "circuit_breaker_transitions_total", "Changes of state", ("name", "state"), registry=registry
         )

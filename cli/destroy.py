@@ -1,0 +1,84 @@
+"""``demo destroy``: nothing of the stack is left, and with ``--all`` nothing of the demo."""
+
+import shutil
+from pathlib import Path
+
+from cli.env_file import written_files
+from cli.locks import dead_lock
+from cli.session import Session, existing_stacks
+from images.recipe import REPOSITORY_PREFIX
+from infra.errors import DemoError
+from infra.paths import REPOSITORY, DemoHome
+from infra.targets.docker.naming import LABEL_STACK
+from infra.topology.model import Image
+from toolchain.engine import Engine
+from toolchain.progress import Progress
+
+__all__ = ["remove_stack", "remove_tools_and_images"]
+
+
+def remove_stack(session: Session) -> None:
+    """Destroy the stack's resources, forget the stack, delete its files.
+
+    Raises:
+        DemoError: something could not be removed; what is left is named and the next ``destroy`` continues.
+    """
+    directory = session.home.stack(session.stack)
+    with session.exclusively(), session.display.running():
+        if dead_lock(session.home.state, session.stack):
+            session.pulumi.cancel_dead_lock()
+        session.pulumi.destroy()
+        with session.display.step("leftovers"):
+            _remove_leftovers(session.engine, session.stack)
+        for path in written_files(directory):
+            path.unlink(missing_ok=True)
+        _remove_state(session.home, session.stack)
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Image, ...], progress: Progress) -> None:
+    """Delete the demo's images, tools, caches and state once no stack is left.
+
+    Raises:
+        DemoError: a stack still exists.
+    """
+    found = existing_stacks(home)
+    if found:
+        raise DemoError(f"Stacks still exist ({', '.join(found)}); destroy them first.")
+    with progress.step("images"):
+        for image in engine.images_labelled(f"{REPOSITORY_PREFIX}.recipe"):
+            engine.remove_image(image)
+        for image in upstream:
+            engine.remove_image(image.reference)
+    with progress.step("tools, caches and state"):
+        _remove_tree(home.root)
+    for name in (".pytest_cache", ".ruff_cache", ".hypothesis"):
+        shutil.rmtree(REPOSITORY / name, ignore_errors=True)
+
+
+def _remove_leftovers(engine: Engine, stack: str) -> None:
+    """What a killed ``pulumi`` made without writing it down."""
+    label = f"{LABEL_STACK}={stack}"
+    for state in engine.containers(label):
+        engine.remove(state.id)
+    for network in engine.networks_labelled(label):
+        engine.remove_network(network)
+    for volume in engine.volumes_labelled(label):
+        engine.remove_volume(volume)
+
+
+def _remove_state(home: DemoHome, stack: str) -> None:
+    """Backups and history stay behind in a local backend when a stack is removed."""
+    for folder in ("backups", "history", "locks"):
+        for path in (home.state / ".pulumi" / folder).rglob(stack):
+            if path.is_dir():
+                shutil.rmtree(path)
+
+
+def _remove_tree(root: Path) -> None:
+    """Remove a tree in which Go's module cache may have left folders read-only."""
+    if root.exists():
+        for folder in root.rglob("*"):
+            if folder.is_dir() and not folder.is_symlink():
+                folder.chmod(0o700)
+        shutil.rmtree(root)

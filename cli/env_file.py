@@ -1,0 +1,53 @@
+"""``demo env``: the stack outputs as the ``.env`` file that COMPASS reads."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from cli.session import Session
+from infra.outputs import INSIDE, NETWORK
+from infra.topology.settings import compass_settings
+
+__all__ = ["connection_settings", "write_env_file", "written_files"]
+
+_RECORD = "env-files.json"
+
+
+def connection_settings(session: Session, *, inside: bool) -> tuple[dict[str, str], str]:
+    """Setting -> value, and the network that a container joins to use the inside ones."""
+    outputs: dict[str, Any] = session.pulumi.outputs()
+    source: dict[str, Any] = outputs[INSIDE] if inside else outputs
+    return {setting.name: str(source[setting.name]) for setting in compass_settings()}, str(outputs[NETWORK])
+
+
+def write_env_file(session: Session, path: Path, *, inside: bool) -> dict[str, str]:
+    """Write the file with mode 0600; ``destroy`` deletes it again.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    settings, network = connection_settings(session, inside=inside)
+    lines = [f"# Connection settings of the COMPASS demo, stack {session.stack}. Made by ./demo env; it holds a token."]
+    if inside:
+        lines.append(
+            f"# For a container that joins the network: docker run --network {network} --env-file {path.name} ..."
+        )
+    lines += [f"{name}={value}" for name, value in settings.items()]
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        if os.name == "posix":
+            os.fchmod(descriptor, 0o600)
+        file.write("\n".join(lines) + "\n")
+    record = session.home.stack(session.stack) / _RECORD
+    known = [str(p) for p in written_files(record.parent)]
+    record.write_text(json.dumps(sorted({*known, str(path.absolute())})), encoding="utf-8")
+    return settings
+
+
+def written_files(directory: Path) -> list[Path]:
+    """The files that were written for a stack."""
+    try:
+        return [Path(name) for name in json.loads((directory / _RECORD).read_text(encoding="utf-8"))]
+    except (FileNotFoundError, ValueError):
+        return []

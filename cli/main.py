@@ -1,0 +1,220 @@
+"""The commands."""
+
+import json
+import os
+import shlex
+import signal
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from cli.doctor import examine
+from cli.progress import make_display
+from cli.session import Session, the_stack
+from infra.errors import DemoError
+from infra.paths import DemoHome
+
+__all__ = ["main"]
+
+app = typer.Typer(
+    help="The COMPASS demo: a payment service with real database incidents, watched by a full observability stack.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+console = Console()
+
+StackArgument = Annotated[str | None, typer.Argument(help="The stack (Pulumi.<name>.yaml); needed if several exist.")]
+StackOption = Annotated[str | None, typer.Option("--stack", "-s", help="The stack; needed if several exist.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output.")]
+
+
+def _session(stack: str | None) -> Session:
+    home = DemoHome.default()
+    return Session(the_stack(home, stack), home, make_display())
+
+
+def _print_json(document: Any) -> None:  # noqa: ANN401 # whatever a command answers with
+    print(json.dumps(document, indent=2))
+
+
+@app.command()
+def up(stack: StackArgument = None, as_json: JsonOption = False) -> None:
+    """Bring the stack up; without a name the one that exists, else local, else airgap."""
+    from cli.up import bring_up, choose_stack, ensure_engine  # noqa: PLC0415 # importing costs a second that others save
+
+    home, display = DemoHome.default(), make_display()
+    with display.running():
+        ensure_engine(home, display)
+    if stack is None:
+        stack, why = choose_stack(home)
+        display.say(f"Using the stack {stack}: {why}.")
+    session = Session(the_stack(home, stack), home, display)
+    changes = bring_up(session)
+    if as_json:
+        _print_json({"stack": stack, "changes": changes.by_operation})
+        return
+    display.say(f"The stack {stack} is ready ({changes}).")
+    from cli.env_file import connection_settings  # noqa: PLC0415
+
+    settings, _ = connection_settings(session, inside=False)
+    display.say(f"  status and dashboards  {settings['GRAFANA_UI_URL']} (any user name, password: the token)")
+    display.say(f"  sample app             {settings['SAMPLE_APP_URL']}")
+    display.say("  connection settings    ./demo env   (writes .env for COMPASS)")
+
+
+@app.command()
+def preview(stack: StackArgument = None, as_json: JsonOption = False) -> None:
+    """Show what up would change; change nothing."""
+    from cli.up import choose_stack  # noqa: PLC0415
+    from cli.up import preview as run_preview  # noqa: PLC0415
+
+    home, display = DemoHome.default(), make_display()
+    name = stack or choose_stack(home)[0]
+    session = Session(the_stack(home, name), home, display)
+    changes = run_preview(session)
+    if as_json:
+        _print_json({"stack": name, "changes": changes.by_operation})
+        return
+    for operation, names in sorted(changes.by_operation.items()):
+        console.print(f"{operation}: {', '.join(names)}", highlight=False)
+    display.say(f"Stack {name}: {changes}.")
+
+
+@app.command()
+def status(stack: StackArgument = None, as_json: JsonOption = False) -> None:
+    """Show every service, its state, memory and addresses; exit code 1 unless all is well."""
+    from cli.status import stack_status, status_table  # noqa: PLC0415
+
+    found = stack_status(_session(stack))
+    if as_json:
+        _print_json(found.as_json())
+    else:
+        console.print(status_table(found))
+    if not found.ready:
+        raise typer.Exit(1)
+
+
+@app.command()
+def env(
+    stack: StackArgument = None,
+    file: Annotated[Path, typer.Option("--file", "-f", help="Where to write the settings.")] = Path(".env"),
+    inside: Annotated[bool, typer.Option("--inside", help="Addresses for a container that joins the network.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write COMPASS's connection settings as a .env file (mode 0600)."""
+    from cli.env_file import connection_settings, write_env_file  # noqa: PLC0415
+
+    session = _session(stack)
+    if as_json:
+        settings, network = connection_settings(session, inside=inside)
+        _print_json({"settings": settings, "network": network} if inside else settings)
+        return
+    try:
+        write_env_file(session, file, inside=inside)
+    except OSError as error:
+        raise DemoError(f"{file} cannot be written: {error.strerror}.") from None
+    console.print(f"Wrote {file} for the stack {session.stack}; it holds a token.", highlight=False)
+
+
+@app.command()
+def logs(
+    service: Annotated[str, typer.Argument(help="A service, sidecar or task.")],
+    stack: StackOption = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1)] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what it writes.")] = False,
+) -> None:
+    """Print what a container wrote."""
+    from cli.logs import show_logs  # noqa: PLC0415
+
+    show_logs(_session(stack), service, lines=lines, follow=follow)
+
+
+@app.command()
+def destroy(
+    stack: StackArgument = None,
+    everything: Annotated[bool, typer.Option("--all", help="Remove images, tools and caches too.")] = False,
+) -> None:
+    """Remove everything of the stack: containers, network, volumes, files."""
+    from cli.destroy import remove_stack, remove_tools_and_images  # noqa: PLC0415
+    from cli.session import existing_stacks  # noqa: PLC0415
+
+    home, display = DemoHome.default(), make_display()
+    if stack is None and everything and not existing_stacks(home):
+        stack_name = None
+    else:
+        stack_name = the_stack(home, stack)
+        session = Session(stack_name, home, display)
+        remove_stack(session)
+        display.say(f"Nothing is left of the stack {stack_name}.")
+    if everything:
+        session = Session(stack_name or "local", home, display)
+        upstream = tuple(image for image in session.topology.images if not image.built)
+        with display.running():
+            remove_tools_and_images(home, session.engine, upstream, display)
+        display.say("Nothing is left of the demo but this checkout (its .venv may be deleted too) and Docker itself.")
+
+
+@app.command()
+def images(stack: StackArgument = None) -> None:
+    """Pull or build the stack's images, for a plain pulumi up."""
+    from cli.up import ensure_engine, prepare_images  # noqa: PLC0415
+
+    home, display = DemoHome.default(), make_display()
+    session = Session(the_stack(home, stack), home, display)
+    with display.running():
+        ensure_engine(home, display)
+        prepare_images(session)
+    display.say(f"All {len(session.topology.images)} images of the stack {session.stack} are here.")
+
+
+@app.command("shell-env")
+def shell_env() -> None:
+    """Print the environment for plain pulumi: eval "$(./demo shell-env)"."""
+    from toolchain.pulumi_tools import PulumiTools  # noqa: PLC0415
+
+    home, display = DemoHome.default(), make_display()
+    with display.running():
+        tools = PulumiTools.ensure(home.make_private(), display)
+    if "PULUMI_CONFIG_PASSPHRASE_FILE" in tools.environment():
+        print("unset PULUMI_CONFIG_PASSPHRASE")
+    for name, value in tools.environment().items():
+        print(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def doctor(stack: StackArgument = None, as_json: JsonOption = False) -> None:
+    """Say what this machine has of what the demo needs; exit code 1 if something is missing."""
+    home = DemoHome.default()
+    name = stack or "local"
+    findings = list(examine(home, lambda n: Session(n, home, make_display()), name))
+    if as_json:
+        _print_json([{"what": f.what, "ok": f.ok, "detail": f.detail} for f in findings])
+    else:
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        for finding in findings:
+            table.add_row("[green]✓[/]" if finding.ok else "[red]✗[/]", finding.what, finding.detail)
+        console.print(table)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run a command; a fault that a person can mend is one sentence and exit code 1."""
+    if os.name == "posix":
+        # A terminal that closes or a supervisor that stops us means the same as Ctrl-C.
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.default_int_handler)
+    try:
+        app()
+    except DemoError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("demo: stopped; run the same command again to go on.", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,203 @@
+"""One stack through Pulumi's Automation API: the real engine, its events as progress, its faults as sentences."""
+
+import contextlib
+import os
+import re
+import signal
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import psutil
+from pulumi import automation
+from pulumi.automation import errors, events
+
+from cli.progress import Display
+from infra.errors import DemoError
+from infra.paths import REPOSITORY
+from toolchain.progress import Step
+
+__all__ = ["Changes", "PulumiStack"]
+
+_PARALLEL: Final = 32
+"""Operations at once. Most of them wait for a container; the engine's own default is four for each processor."""
+_NOISE: Final = re.compile(r"update failed|preview failed|resource monitor shut down|\d+ errors? occurred:?$")
+_HOOK: Final = re.compile(r'^(before|after) hook "[^"]*" failed: ', re.MULTILINE)
+_UNINTERESTING: Final = frozenset({"same", "read", "refresh", "discard", "read-discard"})
+_NOUNS: Final = {"Container": "", "Network": "network ", "Volume": "volume ", "RemoteImage": "image "}
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What an operation did or would do: operation -> names of resources, unchanged ones left out."""
+
+    by_operation: dict[str, list[str]]
+
+    def __bool__(self) -> bool:
+        return bool(self.by_operation)
+
+    def __str__(self) -> str:
+        if not self.by_operation:
+            return "nothing to change"
+        return ", ".join(f"{len(names)} to {operation}" for operation, names in sorted(self.by_operation.items()))
+
+
+@dataclass(slots=True)
+class _Events:
+    """Follows the engine's events: one step for each resource that changes."""
+
+    display: Display
+    changes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    faults: list[str] = field(default_factory=list[str])
+    steps: dict[str, AbstractContextManager[Step]] = field(default_factory=dict[str, AbstractContextManager[Step]])
+
+    def __call__(self, event: events.EngineEvent) -> None:
+        if event.resource_pre_event:
+            self._start(event.resource_pre_event.metadata)
+        elif event.res_outputs_event:
+            self._end(event.res_outputs_event.metadata.urn, failed=False)
+        elif event.res_op_failed_event:
+            self._end(event.res_op_failed_event.metadata.urn, failed=True)
+        elif event.diagnostic_event and event.diagnostic_event.severity == "error":
+            self._fault(event.diagnostic_event.message)
+
+    def _start(self, metadata: events.StepEventMetadata) -> None:
+        operation = str(getattr(metadata.op, "value", metadata.op))
+        if operation in _UNINTERESTING or not metadata.type.startswith("docker:"):
+            return
+        name = _display_name(metadata)
+        self.changes.setdefault(operation, []).append(name)
+        verb = "" if operation == "create" else f"{operation} "
+        step = self.display.step(f"{verb}{name}")
+        self._end(metadata.urn, failed=False)
+        step.__enter__()
+        self.steps[metadata.urn] = step
+
+    def _end(self, urn: str, *, failed: bool) -> None:
+        step = self.steps.pop(urn, None)
+        if step is not None:
+            error = DemoError("failed") if failed else None
+            with contextlib.suppress(DemoError):
+                step.__exit__(type(error) if error else None, error, None)
+
+    def _fault(self, message: str) -> None:
+        text = _HOOK.sub("", re.sub(r"<\{%.*?%\}>", "", message)).strip()
+        if text and not _NOISE.search(text) and text not in self.faults:
+            self.faults.append(text)
+
+    def close(self) -> None:
+        """End what the engine left open when it was stopped."""
+        for urn in list(self.steps):
+            self._end(urn, failed=True)
+
+
+class PulumiStack:
+    """A stack of this project's program."""
+
+    def __init__(self, name: str, display: Display) -> None:
+        self.name = name
+        self._display = display
+
+    def up(self, *, refresh: bool) -> Changes:
+        """``pulumi up``.
+
+        Raises:
+            DemoError: the engine's or the program's own words.
+        """
+        return self._follow(lambda stack, follow: stack.up(on_event=follow, refresh=refresh, **self._options()))
+
+    def preview(self, *, refresh: bool) -> Changes:
+        """``pulumi preview``."""
+        return self._follow(lambda stack, follow: stack.preview(on_event=follow, refresh=refresh, parallel=_PARALLEL))
+
+    def destroy(self) -> Changes:
+        """``pulumi destroy`` and ``pulumi stack rm``."""
+
+        def run(stack: automation.Stack, follow: Callable[[events.EngineEvent], None]) -> None:
+            stack.destroy(on_event=follow, **self._options())
+            # By default this deletes Pulumi.<stack>.yaml, which is part of the checkout.
+            stack.workspace.remove_stack(self.name, preserve_config=True)
+
+        return self._follow(run)
+
+    def outputs(self) -> dict[str, Any]:
+        """Output name -> value, secrets in clear."""
+        return {name: output.value for name, output in self._select().outputs().items()}
+
+    def cancel_dead_lock(self) -> None:
+        """Remove the lock that a killed ``pulumi`` left; the caller has made sure that no other one runs."""
+        with contextlib.suppress(errors.CommandError):
+            self._select().cancel()
+
+    def _options(self) -> dict[str, Any]:
+        return {"parallel": _PARALLEL, "show_secrets": False, "suppress_outputs": True, "color": "never"}
+
+    def _select(self) -> automation.Stack:
+        options = automation.LocalWorkspaceOptions()
+        return automation.create_or_select_stack(stack_name=self.name, work_dir=str(REPOSITORY), opts=options)
+
+    def _follow(self, operation: Callable[[automation.Stack, Callable[[events.EngineEvent], None]], object]) -> Changes:
+        """Run an operation in a thread, so that this one can pass signals on."""
+        follow = _Events(self._display)
+        failure: list[Exception] = []
+
+        def work() -> None:
+            try:
+                operation(self._select(), follow)
+            except Exception as error:  # noqa: BLE001 # it is raised again below, in the caller's thread
+                failure.append(error)
+
+        thread = threading.Thread(target=work, name="pulumi")
+        thread.start()
+        interrupted = self._join(thread)
+        follow.close()
+        if interrupted:
+            raise KeyboardInterrupt
+        if failure:
+            raise self._explain(failure[0], follow.faults) from None
+        return Changes(follow.changes)
+
+    def _join(self, thread: threading.Thread) -> bool:
+        """Wait for the thread; on a signal let the engine end what it has begun. Whether there was one."""
+        interrupted = False
+        while thread.is_alive():
+            try:
+                thread.join(timeout=0.2)
+            except KeyboardInterrupt:
+                if not interrupted:
+                    self._display.say("Stopping: the engine finishes what it has begun. Ctrl-C again ends it at once.")
+                interrupted = True
+                _interrupt_engine()
+        return interrupted
+
+    def _explain(self, error: Exception, faults: list[str]) -> DemoError:
+        if isinstance(error, errors.ConcurrentUpdateError):
+            return DemoError(
+                f"Another pulumi is working on the stack {self.name}; wait for it. If none runs (it was killed), "
+                "run ./demo up again: it clears the lock away."
+            )
+        if faults:
+            return DemoError("\n".join(faults))
+        if isinstance(error, errors.CommandError):
+            lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
+            return DemoError("\n".join(line.partition("error:")[2].strip() for line in lines) or str(error))
+        return DemoError(f"{type(error).__name__}: {error}")
+
+
+def _display_name(metadata: events.StepEventMetadata) -> str:
+    noun = metadata.type.rpartition(":")[2]
+    name = metadata.urn.rpartition("::")[2]
+    return _NOUNS.get(noun, f"{noun.lower()} ") + re.sub(r"(-container|-bridge|-volume)$|^images-", "", name)
+
+
+def _interrupt_engine() -> None:
+    """Pass an interrupt on, unless the terminal has given it to the whole process group already."""
+    if os.name == "posix":
+        with contextlib.suppress(OSError):
+            if os.tcgetpgrp(0) == os.getpgrp():
+                return
+    for child in psutil.Process().children():
+        if child.name().startswith("pulumi"):
+            child.send_signal(signal.SIGINT)

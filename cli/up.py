@@ -1,0 +1,120 @@
+"""``demo up``, ``demo preview`` and ``demo images``: from a bare machine to a running stack."""
+
+import os
+import sys
+from typing import Final
+
+from rich.prompt import Confirm
+
+from cli.drift import deviations
+from cli.health import wait_until_ready
+from cli.locks import dead_lock
+from cli.pulumi_stack import Changes
+from cli.session import Session, existing_stacks
+from images.build import ensure_images
+from images.catalog import upstream_image
+from infra.errors import DemoError, EngineError
+from infra.paths import DemoHome
+from infra.stack_secrets import StackSecrets
+from infra.targets.docker import preflight
+from toolchain.engine import Engine
+from toolchain.engine_setup import can_install, install
+from toolchain.progress import Progress
+from toolchain.pulumi_tools import PulumiTools
+
+__all__ = ["bring_up", "choose_stack", "ensure_engine", "prepare_images", "preview"]
+
+_REGISTRY_SECONDS: Final = 2
+
+
+def choose_stack(home: DemoHome) -> tuple[str, str]:
+    """The stack for an ``up`` without a name, and why it is that one.
+
+    Raises:
+        DemoError: several exist, or none can run here.
+    """
+    found = existing_stacks(home)
+    if len(found) == 1:
+        return found[0], "it is the one that exists"
+    if found:
+        raise DemoError(f"Several stacks exist ({', '.join(found)}); say which one is meant.")
+    if Engine.connect(timeout_seconds=_REGISTRY_SECONDS).registry_answers(upstream_image("postgres", "").reference):
+        return "local", "an image registry answers"
+    if sys.platform != "linux" or os.geteuid() != 0:
+        raise DemoError(
+            f"No image registry answers within {_REGISTRY_SECONDS} seconds, and building the images from packages "
+            "needs Linux and root; set compass-demo:imageMirror in Pulumi.local.yaml to a registry that answers, "
+            "and run ./demo up local."
+        )
+    return "airgap", f"no image registry answers within {_REGISTRY_SECONDS} seconds"
+
+
+def ensure_engine(home: DemoHome, progress: Progress) -> None:
+    """Make sure that a Docker engine answers, installing Debian's where that is ours to do.
+
+    Raises:
+        EngineError: there is none and none can be installed here.
+    """
+    try:
+        Engine.connect()
+    except EngineError:
+        if not can_install():
+            raise
+        if sys.stdin.isatty() and not Confirm.ask("No Docker engine answers. Install and start Debian's docker.io?"):
+            raise
+        install(home, progress)
+
+
+def prepare_images(session: Session) -> None:
+    """Pull or build every image that is missing.
+
+    Raises:
+        ImageError: one cannot be had.
+    """
+    ensure_images(session.config, session.topology.images, session.engine, session.home, session.display)
+
+
+def bring_up(session: Session) -> Changes:
+    """Bring the stack up to its configuration and wait until all of it answers.
+
+    Raises:
+        DemoError: one sentence for each fault; the next ``up`` continues from what is there.
+    """
+    topology, engine = session.topology, session.engine
+    with session.exclusively(), session.display.running():
+        preflight.require(
+            [
+                *preflight.check_ports(topology, engine, session.stack),
+                *preflight.check_disk(topology, engine),
+                *preflight.check_machine(topology, engine),
+            ]
+        )
+        tools = PulumiTools.ensure(session.home, session.display)
+        prepare_images(session)
+        pulumi = session.with_tools(tools)
+        drifted = _drifted(session)
+        if drifted or not StackSecrets.exist(session.home.stack(session.stack)):
+            session.display.plan(container.name for container in topology.containers())
+        if dead_lock(session.home.state, session.stack):
+            pulumi.cancel_dead_lock()
+        changes = pulumi.up(refresh=drifted)
+        wait_until_ready(session)
+    return changes
+
+
+def preview(session: Session) -> Changes:
+    """What ``bring_up`` would change; changes nothing itself.
+
+    Raises:
+        DemoError: as ``bring_up``.
+    """
+    with session.exclusively(), session.display.running():
+        tools = PulumiTools.ensure(session.home, session.display)
+        return session.with_tools(tools).preview(refresh=_drifted(session))
+
+
+def _drifted(session: Session) -> bool:
+    """Whether the engine may differ from the state, so that a refresh is worth its seconds."""
+    if not StackSecrets.exist(session.home.stack(session.stack)):
+        return False
+    return bool(deviations(session.topology, session.engine, session.stack))

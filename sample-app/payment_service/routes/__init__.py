@@ -1,0 +1,1 @@
+"""HTTP routes: reading a request, calling the domain, writing the answer."""
