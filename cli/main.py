@@ -204,6 +204,18 @@ def doctor(stack: StackArgument = None, as_json: JsonOption = False) -> None:
         raise typer.Exit(1)
 
 
+@app.command("test")
+def run_suites(
+    suite: Annotated[str | None, typer.Argument(help="unit or integration; both without a name.")] = None,
+) -> None:
+    """Run the tests: lint, types and unit tests in seconds, then the real stack on real Docker."""
+    from cli.testing import SUITES, run_tests  # noqa: PLC0415
+
+    if suite is not None and suite not in SUITES:
+        raise DemoError(f"There is no suite {suite}; there are {' and '.join(SUITES)}.")
+    run_tests((suite,) if suite else tuple(SUITES), DemoHome.default(), make_display())
+
+
 def main() -> None:
     """Run a command; a fault that a person can mend is one sentence and exit code 1."""
     if os.name == "posix":

@@ -88,6 +88,20 @@ class RequestMaker:
 
     def make(self, arrival: Arrival) -> Request:
         """Return the request of an arrival; one that needs an id when none is known yet pays instead."""
+        request = self._read(arrival)
+        if request is not None:
+            return request
+        known = self._known
+        if arrival.kind is Kind.SETTLE and known.merchants:
+            return _post(Kind.SETTLE, {"merchant_id": _newest(known.merchants, arrival.pick)})
+        key = {"Idempotency-Key": self._key()}
+        if arrival.kind is Kind.REFUND and known.refundable:
+            payment_id = _newest(known.refundable, arrival.pick)
+            known.refundable.remove(payment_id)
+            return _post(Kind.REFUND, {"reason": "returned"}, key, payment_id=payment_id)
+        return _post(Kind.PAY, {"amount": arrival.amount}, key)
+
+    def _read(self, arrival: Arrival) -> Request | None:
         known, pick = self._known, arrival.pick
         match arrival.kind:
             case Kind.STATUS if known.payments:
@@ -99,16 +113,8 @@ class RequestMaker:
             case Kind.REPORT:
                 day = (self._today() - timedelta(days=arrival.days_ago)).date()
                 return _get(Kind.REPORT, f"?date={day}")
-            case Kind.SETTLE if known.merchants:
-                return _post(Kind.SETTLE, {"merchant_id": _newest(known.merchants, pick)})
-            case Kind.REFUND if known.refundable:
-                payment_id = _newest(known.refundable, pick)
-                known.refundable.remove(payment_id)
-                return _post(
-                    Kind.REFUND, {"reason": "returned"}, {"Idempotency-Key": self._key()}, payment_id=payment_id
-                )
             case _:
-                return _post(Kind.PAY, {"amount": arrival.amount}, {"Idempotency-Key": self._key()})
+                return None
 
     def _key(self) -> str:
         self._number += 1

@@ -50,6 +50,7 @@ def prometheus(site: Site) -> Service:
         names.ALERTMANAGER,
         *((names.TEMPO, names.GRAFANA) if site.upstream else (names.JAEGER_METRICS,)),
     ]
+    jobs = ("tempo", "grafana") if site.upstream else ("jaeger",)
     return Service(
         name=names.PROMETHEUS.service,
         image=site.images["prometheus"],
@@ -64,7 +65,7 @@ def prometheus(site: Site) -> Service:
         files=(
             site.file("/etc/prometheus/prometheus.yml", "prometheus/prometheus.yml"),
             *site.folder("/etc/prometheus/rules", "prometheus/rules"),
-            *site.folder("/etc/prometheus/scrape", f"prometheus/scrape/{site.config.distribution}"),
+            *(site.file(f"/etc/prometheus/scrape/{job}.yml", f"prometheus/scrape/{job}.yml") for job in jobs),
         ),
         volumes=(Volume(name="prometheus", path="/prometheus", size_mib=1024),),
         ports=(Port(name=names.PROMETHEUS.port, number=9090),),

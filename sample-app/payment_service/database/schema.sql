@@ -32,9 +32,9 @@ CREATE TABLE customers (
 -- merchant's when a settlement run books the payment (until then the amount is pending), so that payments share no row.
 -- balance_minor = archived_entries.amount_minor + sum of the account's entries (of a merchant: of settled payments).
 CREATE TABLE accounts (
-    id             integer PRIMARY KEY,
-    customer_id    integer UNIQUE REFERENCES customers,
-    merchant_id    integer UNIQUE REFERENCES merchants,
+    id             integer NOT NULL,
+    customer_id    integer,
+    merchant_id    integer,
     balance_minor  bigint NOT NULL,
     CHECK (num_nonnulls(customer_id, merchant_id) = 1)
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);
@@ -104,7 +104,7 @@ CREATE TABLE merchant_daily_totals (
 
 -- What the service's retention removed from the ledger, so that balances can still be proven.
 CREATE TABLE archived_entries (
-    account_id    integer PRIMARY KEY REFERENCES accounts,
+    account_id    integer PRIMARY KEY,
     entries       bigint NOT NULL,
     amount_minor  bigint NOT NULL
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05);

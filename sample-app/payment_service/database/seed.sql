@@ -97,6 +97,9 @@ INSERT INTO accounts (id, merchant_id, balance_minor)
         SELECT merchant_id, sum(amount_minor) AS balance FROM payments
         WHERE status = 'completed' AND settlement_run_id IS NOT NULL GROUP BY merchant_id
     ) p ON p.merchant_id = m.id ORDER BY m.id;
+ALTER TABLE accounts ADD PRIMARY KEY (id), ADD UNIQUE (customer_id), ADD UNIQUE (merchant_id),
+    ADD FOREIGN KEY (customer_id) REFERENCES customers, ADD FOREIGN KEY (merchant_id) REFERENCES merchants;
+ALTER TABLE archived_entries ADD FOREIGN KEY (account_id) REFERENCES accounts;
 
 -- step: settlement runs, after: payments, merchants
 INSERT INTO settlement_runs (id, merchant_id, business_date, payments, gross_minor, fees_minor, created_at, updated_at)

@@ -170,9 +170,9 @@ class Payments:
                 )
                 if row is not None and status == "completed":
                     await session.execute(_COUNT, merchant_id, self._pick_shard(), request.amount_minor)
-                    capture = self._reference.capture_seconds(merchant_id)
-                    if capture:
-                        await self._acquirers.ask("capture", f"acquirer of {merchant_id}", capture)
+                    capture = self._reference.capture(merchant_id)
+                    if capture is not None:
+                        await self._acquirers.ask("capture", *capture)
             if row is None:
                 return await self._replay(session, reference, request_hash)
             body = {

@@ -12,7 +12,7 @@ from payment_service.store.statements import Statement
 _MERCHANTS = Statement(
     operation="SELECT",
     collection="merchants",
-    sql="SELECT m.id, m.weight, a.capture_ms FROM merchants m JOIN acquirers a ON a.id = m.acquirer_id ORDER BY m.id",
+    sql="SELECT m.id, m.weight, a.name, a.capture_ms FROM merchants m JOIN acquirers a ON a.id = m.acquirer_id ORDER BY m.id",
 )
 _SEED = Statement(
     operation="SELECT",
@@ -25,7 +25,7 @@ _SEED = Statement(
 class _Snapshot:
     merchant_ids: tuple[int, ...]
     cumulative_weights: tuple[int, ...]
-    capture_seconds: dict[int, float]
+    captures: dict[int, tuple[str, float]]
     customers: int
 
 
@@ -56,7 +56,7 @@ class ReferenceData:
             return _Snapshot(
                 merchant_ids=tuple(row["id"] for row in merchants),
                 cumulative_weights=tuple(accumulate(row["weight"] for row in merchants)),
-                capture_seconds={row["id"]: row["capture_ms"] / 1000 for row in merchants if row["capture_ms"]},
+                captures={row["id"]: (row["name"], row["capture_ms"] / 1000) for row in merchants if row["capture_ms"]},
                 customers=seed["customers"],
             )
 
@@ -75,13 +75,13 @@ class ReferenceData:
         """A customer for a payment that names none."""
         return random.randint(1, self._require().customers)  # noqa: S311  # as above
 
-    def capture_seconds(self, merchant_id: int) -> float:
-        """How long the merchant's acquirer takes to capture a payment; 0 if it captures later.
+    def capture(self, merchant_id: int) -> tuple[str, float] | None:
+        """The merchant's acquirer and the seconds it takes to capture a payment; None if it captures later.
 
         Args:
             merchant_id: The merchant.
         """
-        return self._require().capture_seconds.get(merchant_id, 0.0)
+        return self._require().captures.get(merchant_id)
 
     def _require(self) -> _Snapshot:
         if self._snapshot is None:

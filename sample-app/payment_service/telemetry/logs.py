@@ -9,6 +9,7 @@ import re
 import sys
 import time
 from collections.abc import Callable, MutableMapping
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -47,13 +48,16 @@ def _passes_luhn(text: str) -> bool:
 def redact(_logger: object, _name: str, event: EventDict) -> EventDict:
     """Processor: no secret and no card number leaves in a log line, whoever wrote it."""
     for key, value in event.items():
-        if key in _IDS:
-            continue
-        if _SECRET_NAMES.search(key):
+        if _is_secret(key):
             event[key] = _REDACTED
-        elif isinstance(value, str):
+        elif isinstance(value, str) and key not in _IDS:
             event[key] = redact_text(value)
     return event
+
+
+@lru_cache(maxsize=256)
+def _is_secret(name: str) -> bool:
+    return _SECRET_NAMES.search(name) is not None
 
 
 def add_request(_logger: object, _name: str, event: EventDict) -> EventDict:
@@ -118,5 +122,6 @@ def configure_logging(level: str, sink: LogSink | None = None) -> None:
         cache_logger_on_first_use=True,
     )
     root = logging.getLogger()
-    root.handlers[:] = [_Forward()]
     root.setLevel(logging.WARNING)
+    if not any(isinstance(handler, _Forward) for handler in root.handlers):
+        root.addHandler(_Forward())

@@ -1,0 +1,82 @@
+"""``demo test``: fast checks first, then the real thing."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.progress import Display
+from cli.session import Session
+from cli.up import ensure_engine, prepare_images
+from infra.errors import DemoError
+from infra.paths import REPOSITORY, DemoHome
+
+__all__ = ["SUITES", "run_tests"]
+
+_STACK = "airgap"
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One command of a suite."""
+
+    name: str
+    arguments: tuple[str, ...]
+    needs_images: bool = False
+
+
+_PYTEST = ("-m", "pytest", "--durations=5", "--durations-min=2")
+SUITES: Mapping[str, tuple[Stage, ...]] = {
+    "unit": (
+        Stage("lint", ("-m", "ruff", "check")),
+        Stage("format", ("-m", "ruff", "format", "--check")),
+        Stage("types", ("-m", "pyright")),
+        Stage("unit tests", (*_PYTEST, "-m", "not postgres and not integration")),
+    ),
+    "integration": (
+        Stage("tests against PostgreSQL", (*_PYTEST, "-m", "postgres"), needs_images=True),
+        Stage("tests of the running stack", (*_PYTEST, "-m", "integration"), needs_images=True),
+    ),
+}
+"""Suite -> its stages, in order."""
+
+
+def run_tests(suites: tuple[str, ...], home: DemoHome, display: Display) -> None:
+    """Run the suites; stop at the first stage that fails.
+
+    Raises:
+        DemoError: a stage failed; its own output says why.
+    """
+    environment = dict(os.environ)
+    for suite in suites:
+        for stage in SUITES[suite]:
+            if stage.needs_images and "TEST_POSTGRES_IMAGE" not in environment:
+                environment["TEST_POSTGRES_IMAGE"] = _images(home, display)
+            _run(stage, environment, display.say)
+
+
+def _images(home: DemoHome, display: Display) -> str:
+    """Make sure that the stack under test can start; returns the database's image."""
+    session = Session(_STACK, home, display)
+    with display.running():
+        ensure_engine(home, display)
+        prepare_images(session)
+    return session.topology.service("postgres").image.reference
+
+
+def _run(stage: Stage, environment: Mapping[str, str], say: Callable[[str], None]) -> None:
+    say(f"== {stage.name}")
+    started = time.monotonic()
+    result = subprocess.run(
+        [sys.executable, *stage.arguments],
+        cwd=REPOSITORY,
+        env={**environment, "PYTHONPATH": str(Path(REPOSITORY))},
+        check=False,
+    )
+    seconds = time.monotonic() - started
+    if result.returncode != 0:
+        raise DemoError(f"{stage.name} failed after {seconds:.1f} s.")
+    say(f"== {stage.name}: passed in {seconds:.1f} s")
