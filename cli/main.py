@@ -55,16 +55,13 @@ def up(stack: StackArgument = None, as_json: JsonOption = False) -> None:
         stack, why = choose_stack(home)
         display.say(f"Using the stack {stack}: {why}.")
     session = Session(the_stack(home, stack), home, display)
-    changes = bring_up(session)
+    changes, outputs = bring_up(session)
     if as_json:
         _print_json({"stack": stack, "changes": changes.by_operation})
         return
     display.say(f"The stack {stack} is ready ({changes}).")
-    from cli.env_file import connection_settings  # noqa: PLC0415
-
-    settings, _ = connection_settings(session, inside=False)
-    display.say(f"  status and dashboards  {settings['GRAFANA_UI_URL']} (any user name, password: the token)")
-    display.say(f"  sample app             {settings['SAMPLE_APP_URL']}")
+    display.say(f"  status and dashboards  {outputs['GRAFANA_UI_URL']} (any user name; the password is the token)")
+    display.say(f"  sample app             {outputs['SAMPLE_APP_URL']}")
     display.say("  connection settings    ./demo env   (writes .env for COMPASS)")
 
 

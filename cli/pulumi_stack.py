@@ -62,6 +62,8 @@ class _Events:
             self._end(event.res_op_failed_event.metadata.urn, failed=True)
         elif event.diagnostic_event and event.diagnostic_event.severity == "error":
             self._fault(event.diagnostic_event.message)
+            # A hook that fails is told in no event of its own, and the resource counts as made.
+            self._end(event.diagnostic_event.urn or "", failed=True)
 
     def _start(self, metadata: events.StepEventMetadata) -> None:
         operation = str(getattr(metadata.op, "value", metadata.op))
@@ -100,13 +102,19 @@ class PulumiStack:
         self.name = name
         self._display = display
 
-    def up(self, *, refresh: bool) -> Changes:
-        """``pulumi up``.
+    def up(self, *, refresh: bool) -> tuple[Changes, dict[str, Any]]:
+        """``pulumi up``; returns what changed and the outputs, secrets in clear.
 
         Raises:
             DemoError: the engine's or the program's own words.
         """
-        return self._follow(lambda stack, follow: stack.up(on_event=follow, refresh=refresh, **self._options()))
+        outputs: dict[str, Any] = {}
+
+        def run(stack: automation.Stack, follow: Callable[[events.EngineEvent], None]) -> None:
+            result = stack.up(on_event=follow, refresh=refresh, **self._options())
+            outputs.update({name: output.value for name, output in result.outputs.items()})
+
+        return self._follow(run), outputs
 
     def preview(self, *, refresh: bool) -> Changes:
         """``pulumi preview``."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import Final
+from typing import Any, Final
 
 from rich.prompt import Confirm
 
@@ -74,8 +74,8 @@ def prepare_images(session: Session) -> None:
     ensure_images(session.config, session.topology.images, session.engine, session.home, session.display)
 
 
-def bring_up(session: Session) -> Changes:
-    """Bring the stack up to its configuration and wait until all of it answers.
+def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
+    """Bring the stack up to its configuration and wait until all of it answers; returns changes and outputs.
 
     Raises:
         DemoError: one sentence for each fault; the next ``up`` continues from what is there.
@@ -97,9 +97,9 @@ def bring_up(session: Session) -> Changes:
             session.display.plan(container.name for container in topology.containers())
         if dead_lock(session.home.state, session.stack):
             pulumi.cancel_dead_lock()
-        changes = pulumi.up(refresh=drifted)
+        result = pulumi.up(refresh=drifted)
         wait_until_ready(session)
-    return changes
+    return result
 
 
 def preview(session: Session) -> Changes:

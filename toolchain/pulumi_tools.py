@@ -144,12 +144,12 @@ def _on_path(home: DemoHome) -> PulumiTools | None:
 
 def _downloaded(home: DemoHome) -> PulumiTools | None:
     tools = PulumiTools(home.tools / f"pulumi-{versions.PULUMI}" / "bin", "download", home)
-    return tools if _new_enough(tools.executable) else None
+    return tools if _works(tools.executable) else None
 
 
 def _built(home: DemoHome) -> PulumiTools | None:
     tools = PulumiTools(_build_directory(home), "packages", home)
-    return tools if _new_enough(tools.executable) and (tools.directory / _HOST).exists() else None
+    return tools if _works(tools.executable) and (tools.directory / _HOST).exists() else None
 
 
 def _build_directory(home: DemoHome) -> Path:
@@ -185,9 +185,22 @@ def _place(source: Path, target: Path) -> None:
     temporary.replace(target)
 
 
-def _new_enough(executable: Path) -> bool:
+def _works(executable: Path) -> bool:
+    """Whether one of our own engines runs; asked once, since asking costs as much as a tenth of an ``up``."""
     if not executable.exists():
         return False
+    stamp = executable.with_name("checked")
+    state = executable.stat()
+    mark = f"{state.st_size} {state.st_mtime_ns}"
+    if stamp.exists() and stamp.read_text() == mark:
+        return True
+    if not _new_enough(executable):
+        return False
+    stamp.write_text(mark)
+    return True
+
+
+def _new_enough(executable: Path) -> bool:
     try:
         answer = subprocess.run(
             [str(executable), "version"], capture_output=True, text=True, timeout=30, check=True

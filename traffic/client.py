@@ -23,7 +23,8 @@ _PAYMENT = ROUTES[Kind.PAY].label
 _SUCCESS = range(200, 400)
 # Shorter than a server keeps an idle connection (uvicorn: 5 s), so that no request meets one that is just being closed.
 _KEEPALIVE_SECONDS = 3.0
-_KEPT = 100
+# Each request looks through the kept connections, and at twenty a second a few are enough.
+_KEPT = 8
 
 
 class Client:

@@ -10,8 +10,7 @@ import threading
 from typing import TYPE_CHECKING
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from prometheus_client import make_wsgi_app
-from prometheus_client.exposition import ThreadingWSGIServer
+from prometheus_client.exposition import ThreadingWSGIServer, choose_encoder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -19,6 +18,10 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from prometheus_client import CollectorRegistry
+
+
+# How long closing may take.
+_POLL_SECONDS = 0.1
 
 
 class _Quiet(WSGIRequestHandler):
@@ -44,21 +47,25 @@ class Exposition:
     def __init__(
         self, host: str, port: int, registry: CollectorRegistry, health: Callable[[], dict[str, object]]
     ) -> None:
-        expose = make_wsgi_app(registry)
-
         def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-            path = environ.get("PATH_INFO")
-            if path == "/metrics":
-                return expose(environ, start_response)
-            known = path == "/health"
-            body = json.dumps(health() if known else {"error": "there are /health and /metrics"}).encode()
-            headers = [("Content-Type", "application/json"), ("Content-Length", str(len(body)))]
-            start_response("200 OK" if known else "404 Not Found", headers)
+            status, content_type = "200 OK", "application/json"
+            match environ.get("PATH_INFO"):
+                case "/metrics":
+                    encode, content_type = choose_encoder(environ.get("HTTP_ACCEPT", ""))
+                    body = encode(registry)
+                case "/health":
+                    body = json.dumps(health()).encode()
+                case _:
+                    status = "404 Not Found"
+                    body = b'{"error": "there are /health and /metrics"}'
+            start_response(status, [("Content-Type", content_type), ("Content-Length", str(len(body)))])
             return [body]
 
         self._server: WSGIServer = make_server(host, port, application, ThreadingWSGIServer, _Quiet)
         self.port: int = self._server.server_address[1]
-        self._thread = threading.Thread(target=self._server.serve_forever, name="exposition", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, args=(_POLL_SECONDS,), name="exposition", daemon=True
+        )
         self._thread.start()
 
     def close(self) -> None:

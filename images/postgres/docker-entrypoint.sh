@@ -7,7 +7,7 @@ if [ "${1:0:1}" = '-' ]; then
 fi
 
 if [ "$1" = postgres ] && [ ! -s "$PGDATA/PG_VERSION" ]; then
-	: "${POSTGRES_PASSWORD_FILE:?must name the file with the superuser's password}"
+	: "${POSTGRES_PASSWORD_FILE:?must name the file with the password of the superuser}"
 	mkdir -p "$PGDATA"
 	chmod 0700 "$PGDATA"
 	# A start that was killed half-way leaves files without a version; initdb wants the folder empty.

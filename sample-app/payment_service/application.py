@@ -22,7 +22,7 @@ from payment_service.domain.refunds import Refunds
 from payment_service.domain.settlement import Settlement
 from payment_service.health import Health
 from payment_service.live_settings import LiveSettings
-from payment_service.problems import Problem, answer_http_exception, answer_problem
+from payment_service.problems import Problem, answer_exception, answer_http_exception, answer_problem
 from payment_service.retention import Retention
 from payment_service.routes import trigger
 from payment_service.routes.admin import AdminRoutes
@@ -165,4 +165,5 @@ class Service:
 
 
 def _starlette(routes: list[Route]) -> Starlette:
-    return Starlette(routes=routes, exception_handlers={Problem: answer_problem, HTTPException: answer_http_exception})
+    handlers = {Problem: answer_problem, HTTPException: answer_http_exception, Exception: answer_exception}
+    return Starlette(routes=routes, exception_handlers=handlers)

@@ -115,8 +115,13 @@ async def answer_http_exception(_request: Request, error: Exception) -> Response
     return Problem(HTTPStatus(error.status_code), str(error.detail), headers=error.headers).to_response()
 
 
+async def answer_exception(_request: Request, error: Exception) -> Response:
+    """Starlette's handler for everything else."""
+    return answer_unexpected(error)
+
+
 def answer_unexpected(error: Exception) -> Response:
-    """The answer to any other exception.
+    """The answer to an exception that is no `Problem`.
 
     Args:
         error: What a route raised.

@@ -6,6 +6,7 @@ closed.
 """
 
 import asyncio
+import os
 import signal
 import socket
 from collections.abc import Generator
@@ -87,4 +88,4 @@ def _bind(host: str, port: int) -> socket.socket:
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET, backlog=_BACKLOG
         )
     except OSError as error:
-        raise SettingsError(f"Port {port} of {host} cannot be had: {error.strerror}.") from None
+        raise SettingsError(f"Port {port} of {host} cannot be had: {os.strerror(error.errno or 0)}.") from None

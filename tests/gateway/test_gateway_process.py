@@ -17,6 +17,7 @@ import pytest
 import yaml
 from starlette.responses import JSONResponse
 
+from gateway.__main__ import main
 from tests.gateway.support import BEARER, TOKEN, FakeBackend, make_client, make_config, serving
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from tests.gateway.support import Seen
-
-pytestmark = pytest.mark.anyio
 
 
 async def start(tmp_path: Path, document: dict[str, object]) -> Process:
@@ -59,6 +58,7 @@ async def started(tmp_path: Path, **changes: object) -> AsyncGenerator[tuple[Pro
         await process.communicate()
 
 
+@pytest.mark.anyio
 async def test_a_request_under_way_is_answered_before_it_stops(tmp_path: Path) -> None:
     backend = FakeBackend("prometheus")
     asked, release = asyncio.Event(), asyncio.Event()
@@ -93,6 +93,7 @@ async def test_a_request_under_way_is_answered_before_it_stops(tmp_path: Path) -
     assert TOKEN.encode() not in out
 
 
+@pytest.mark.anyio
 async def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
     backend = FakeBackend("prometheus")
     asked = asyncio.Event()
@@ -118,23 +119,26 @@ async def test_it_does_not_wait_for_ever(tmp_path: Path) -> None:
             assert (await under_way).status_code >= 500
 
 
-async def test_a_configuration_fault_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
-    process = await start(tmp_path, {**document(tmp_path), "stakc": 1})
-    out, err = await process.communicate()
-    assert (process.returncode, out) == (2, b"")
-    assert err.decode().strip().endswith("is not a valid gateway configuration: stakc: Extra inputs are not permitted")
-    assert err.count(b"\n") == 1
+def test_a_configuration_fault_is_one_sentence_and_exit_code_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "gateway.yaml"
+    monkeypatch.setattr(sys, "argv", ["gateway", "--config", str(path)])
+    for changed, part in [
+        ({"stakc": 1}, "is not a valid gateway configuration: stakc: Extra inputs are not permitted"),
+        (
+            {"authentication": {"mode": "required", "token_file": str(tmp_path / "absent")}},
+            "cannot be read: No such file",
+        ),
+    ]:
+        path.write_text(yaml.safe_dump({**document(tmp_path), **changed}))
+        assert main() == 2
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert part in err
 
 
-async def test_a_missing_token_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
-    config = document(tmp_path)
-    config["authentication"] = {"mode": "required", "token_file": str(tmp_path / "absent")}
-    process = await start(tmp_path, config)
-    out, err = await process.communicate()
-    assert (process.returncode, out, err.count(b"\n")) == (2, b"", 1)
-    assert b"token file" in err
-
-
+@pytest.mark.anyio
 async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -145,6 +149,7 @@ async def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads the memory of a process from /proc")  # noqa: PTH110
+@pytest.mark.anyio
 async def test_it_is_small_and_stays_small(tmp_path: Path) -> None:
     backend = FakeBackend("all")
     async with (

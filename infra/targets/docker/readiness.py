@@ -78,7 +78,7 @@ class Readiness:
         for state in self._members():
             if self._died(state):
                 service = state.labels.get(LABEL_SERVICE, state.name)
-                self._fail(state, f"{service} died with exit code {state.exit_code}")
+                self._fail(state, f"{service} died while it was starting")
 
     def _died(self, state: ContainerState) -> bool:
         """Whether a service died since this object was made; the engine may have started it again."""

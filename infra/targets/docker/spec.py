@@ -60,7 +60,7 @@ def container_args(
         memory=container.memory_mib,
         # Equal to the memory, or every refresh finds the engine's own value and a difference.
         memory_swap=container.memory_mib,
-        cpus=f"{container.cpus:g}",
+        cpus=str(float(container.cpus)),
         capabilities=docker.ContainerCapabilitiesArgs(drops=["ALL"]),
         security_opts=["no-new-privileges:true"],
         labels=[docker.ContainerLabelArgs(label=label, value=value) for label, value in sorted(labels.items())],
@@ -131,5 +131,11 @@ def _healthcheck(container: Container) -> docker.ContainerHealthcheckArgs | None
         interval=f"{_HEALTH_INTERVAL_SECONDS}s",
         timeout="5s",
         retries=3,
-        start_period=f"{probe.deadline_seconds}s",
+        start_period=_go_duration(probe.deadline_seconds),
     )
+
+
+def _go_duration(seconds: int) -> str:
+    """Seconds as the engine writes them; any other form of the same time is a difference at every refresh."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes}m{rest}s" if minutes else f"{rest}s"

@@ -12,7 +12,9 @@ from payment_service.store.statements import Statement
 _MERCHANTS = Statement(
     operation="SELECT",
     collection="merchants",
-    sql="SELECT m.id, m.weight, a.name, a.capture_ms FROM merchants m JOIN acquirers a ON a.id = m.acquirer_id ORDER BY m.id",
+    sql="""
+        SELECT m.id, m.weight, a.name, a.capture_ms FROM merchants m JOIN acquirers a ON a.id = m.acquirer_id ORDER BY m.id
+    """,
 )
 _SEED = Statement(
     operation="SELECT",

@@ -3,6 +3,7 @@
 Run an operation, safely repeated, behind the breaker, traced and counted.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -93,8 +94,13 @@ class Database:
             lease = await self._acquire(request)
             try:
                 result = await operation(Session(lease.connection, self._statements, request))
-            finally:
+            except (asyncio.CancelledError, TimeoutError):
+                self.pool.release_interrupted(lease)
+                raise
+            except BaseException:
                 await self.pool.release(lease)
+                raise
+            await self.pool.release(lease)
         except Exception as error:
             kind = classify(error)
             if kind is Failure.UNREACHABLE:

@@ -56,6 +56,7 @@ class ConnectionPool:
         self._password = password
         self._pool: Pool | None = None
         self._retiring: dict[asyncio.Task[None], Pool] = {}
+        self._recovering: set[asyncio.Task[None]] = set()
         self._waiters: deque[tuple[asyncio.Future[None], float]] = deque()
 
     @property
@@ -129,6 +130,19 @@ class ConnectionPool:
         finally:
             self._free_slot()
 
+    def release_interrupted(self, lease: Lease) -> None:
+        """Give a connection back whose statement was interrupted, without waiting for it.
+
+        asyncpg asks the server to cancel the statement; until it has, nothing else can be done with the connection. A
+        server that does not answer must not keep the request waiting, so this goes on in the background.
+
+        Args:
+            lease: What `acquire` returned.
+        """
+        task = asyncio.create_task(self._recover(lease))
+        self._recovering.add(task)
+        task.add_done_callback(self._recovering.discard)
+
     async def renew(self, *, max_size: int) -> None:
         """Continue with a new generation of connections.
 
@@ -199,6 +213,15 @@ class ConnectionPool:
             connection.terminate()
         finally:
             await pool.release(connection, timeout=_RELEASE_TIMEOUT)
+
+    async def _recover(self, lease: Lease) -> None:
+        try:
+            async with asyncio.timeout(_RELEASE_TIMEOUT):
+                await lease.connection.execute("ROLLBACK")
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            lease.connection.terminate()
+        finally:
+            await self.release(lease)
 
     def _free_slot(self) -> None:
         self.in_use -= 1

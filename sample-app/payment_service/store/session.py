@@ -1,5 +1,6 @@
 """A connection as an operation uses it: each statement is a span."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from types import TracebackType
@@ -194,6 +195,8 @@ class Transaction:
         if error is None:
             await self._session.execute(COMMIT)
             return
+        if isinstance(error, asyncio.CancelledError | TimeoutError):
+            return  # interrupted: the pool rolls back once the server has let go of the statement
         try:
             await self._session.execute(ROLLBACK)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):

@@ -1,0 +1,1 @@
+"""Configuration of the observability stack; the one program here draws the dashboard."""

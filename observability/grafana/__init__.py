@@ -1,0 +1,1 @@
+"""Grafana: settings, provisioning, and the dashboard with the program that draws it."""

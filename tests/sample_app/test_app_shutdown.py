@@ -1,0 +1,141 @@
+"""The service ends without losing a request that it accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import httpx2
+import pytest
+
+from tests.sample_app.support import Place, process, receiver, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+
+
+async def ask(port: int, sent: list[str]) -> bytes:
+    """One request on a connection of its own; ``sent`` knows it once the connection stood."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    body = b'{"amount":1.0}'
+    writer.write(
+        b"POST /payment HTTP/1.1\r\nHost: app\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%b" % (len(body), body)
+    )
+    sent.append("sent")
+    await writer.drain()
+    answer = await reader.read()
+    writer.close()
+    return answer
+
+
+@pytest.mark.parametrize("number", range(3))
+async def test_killed_under_load_it_answers_every_request_that_it_accepted(
+    place: Place, tmp_path: Path, number: int
+) -> None:
+    del number
+    with process(place, tmp_path, drain_seconds=0.4) as app:
+        sent: list[str] = []
+        answers: list[bytes] = []
+        refused = asyncio.Event()
+
+        async def customer() -> None:
+            while not refused.is_set():
+                try:
+                    answers.append(await ask(app.port, sent))
+                except ConnectionRefusedError:
+                    refused.set()
+
+        customers = [asyncio.create_task(customer()) for _ in range(8)]
+        await until(lambda: len(answers) > 40)
+        app.popen.send_signal(signal.SIGTERM)
+        await asyncio.gather(*customers)
+        assert app.popen.wait(20) == 0
+        assert len(answers) == len(sent)
+        assert {answer.split(b" ", 2)[1] for answer in answers} == {b"200"}
+        events = [line["event"] for line in app.lines()]
+        assert events[-1] == "service stopped"
+
+
+async def test_a_request_in_flight_is_answered_however_late_it_is(own_place: Place, tmp_path: Path) -> None:
+    async with own_place.connect() as connection:
+        await connection.execute("UPDATE acquirers SET response_ms = 1500")
+    with process(own_place, tmp_path, drain_seconds=0) as app:
+        async with httpx2.AsyncClient(base_url=app.url) as client:
+            paid = (await client.post("/payment", json={"amount": 1.0})).json()
+            call = asyncio.create_task(client.post(f"/payment/{paid['payment_id']}/refund"))
+            await _until_in_flight(client)
+            app.popen.send_signal(signal.SIGTERM)
+            answer = await call
+            assert answer.status_code == 200
+            assert answer.json()["status"] == "refunded"
+        assert app.popen.wait(20) == 0
+
+
+async def test_while_it_drains_it_is_not_ready_but_serves_and_closes_connections(place: Place, tmp_path: Path) -> None:
+    with process(place, tmp_path, drain_seconds=2) as app:
+        async with httpx2.AsyncClient(base_url=app.url) as client:
+            kept = await client.get("/payment/1")
+            assert "connection" not in kept.headers
+            app.popen.send_signal(signal.SIGTERM)
+            deadline = time.monotonic() + 1.5
+            while (await client.get("/health/ready")).status_code == 200:
+                assert time.monotonic() < deadline
+            answer = await client.post("/payment", json={"amount": 1.0})
+            assert answer.status_code == 200
+            assert answer.headers["connection"] == "close"
+        assert app.popen.wait(20) == 0
+
+
+async def test_the_last_spans_and_lines_leave_before_it_ends(place: Place, tmp_path: Path) -> None:
+    with receiver() as otlp, process(place, tmp_path, otlp_endpoint=otlp.url, otlp_interval=30) as app:
+        async with httpx2.AsyncClient(base_url=app.url) as client:
+            trace_id = (await client.get("/payment/1")).headers["x-request-id"]
+        assert otlp.of_trace(trace_id) == []
+        app.popen.send_signal(signal.SIGTERM)
+        assert app.popen.wait(20) == 0
+        assert otlp.of_trace(trace_id)
+        assert json.loads(otlp.logs[-1].body.string_value)["event"] == "service stopped"
+
+
+async def test_wrong_settings_end_it_with_code_2_and_a_sentence_for_each_fault(place: Place) -> None:
+    environment = place.environment(port=0, pool_max_size="many", pool_max_sise=3)
+    done = await _run(environment)
+    assert done[0] == 2
+    lines = done[1].splitlines()
+    assert len(lines) == 3
+    assert lines[0] == "PAYMENT_POOL_MAX_SISE is not a setting. Did you mean PAYMENT_POOL_MAX_SIZE?"
+    assert any(line.startswith("PAYMENT_PORT is '0'") for line in lines)
+    assert any(line.startswith("PAYMENT_POOL_MAX_SIZE is 'many'") for line in lines)
+
+
+async def test_a_port_that_is_taken_and_a_missing_secret_are_one_sentence(place: Place, tmp_path: Path) -> None:
+    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    port = taken.sockets[0].getsockname()[1]
+    code, text = await _run(place.environment(port=port))
+    taken.close()
+    assert (code, text) == (2, f"Port {port} of 127.0.0.1 cannot be had: Address already in use.\n")
+    missing = tmp_path / "missing"
+    code, text = await _run(place.environment(app_password_file=missing))
+    assert (code, text) == (2, f"The secret file {missing} cannot be read: No such file or directory.\n")
+
+
+async def _run(environment: dict[str, str]) -> tuple[int, str]:
+    command = [sys.executable, "-m", "payment_service"]
+    child = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+    _, text = await child.communicate()
+    assert child.returncode is not None
+    return child.returncode, text.decode()
+
+
+async def _until_in_flight(client: httpx2.AsyncClient) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(5):
+            while "db_pool_in_use 1.0" not in (await client.get("/metrics")).text:
+                await asyncio.sleep(0.01)
