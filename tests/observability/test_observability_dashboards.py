@@ -3,7 +3,7 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -28,18 +28,16 @@ def _targets(kind: str) -> list[dict[str, Any]]:
     return [target for panel in PANELS for target in panel.get("targets", []) if target["datasource"]["type"] == kind]
 
 
-def _references(value: object) -> list[dict[str, Any]]:
-    """Return every object below ``value`` that names a data source."""
+def _children(value: object) -> list[object]:
     if isinstance(value, dict):
-        inner = [found for child in value.values() for found in _references(child)]
-        return [*inner, value] if {"type", "uid"} == set(value) else inner
-    return [found for child in value for found in _references(child)] if isinstance(value, list) else []
+        return list(cast("dict[str, object]", value).values())
+    return cast("list[object]", value) if isinstance(value, list) else []
 
 
-def _uids(value: object) -> set[str]:
-    if isinstance(value, dict):
-        return {value["datasourceUid"]} if "datasourceUid" in value else set().union(*map(_uids, value.values()), set())
-    return set().union(*map(_uids, value), set()) if isinstance(value, list) else set()
+def _objects(value: object) -> list[dict[str, Any]]:
+    """Return every JSON object in ``value``, itself included."""
+    own = [cast("dict[str, Any]", value)] if isinstance(value, dict) else []
+    return [*own, *(found for child in _children(value) for found in _objects(child))]
 
 
 def test_the_committed_dashboard_is_what_its_program_draws() -> None:
@@ -103,7 +101,7 @@ def test_every_panel_has_a_title_and_something_to_show() -> None:
 
 
 def test_every_data_source_that_the_dashboard_names_is_provisioned_with_that_type() -> None:
-    references = _references(DASHBOARD)
+    references = [found for found in _objects(DASHBOARD) if set(found) == {"type", "uid"}]
     assert references
     for reference in references:
         assert SOURCES[reference["uid"]]["type"] == reference["type"]
@@ -125,7 +123,12 @@ def test_the_three_signals_have_the_uids_that_agents_hard_code() -> None:
 
 
 def test_signals_are_linked_both_ways() -> None:
-    links = {(uid, target) for uid, source in SOURCES.items() for target in _uids(source.get("jsonData", {}))}
+    links = {
+        (uid, found["datasourceUid"])
+        for uid, source in SOURCES.items()
+        for found in _objects(source.get("jsonData", {}))
+        if "datasourceUid" in found
+    }
     assert links >= {("prometheus", "tempo"), ("loki", "tempo"), ("tempo", "loki"), ("tempo", "prometheus")}
     assert {target for _, target in links} <= set(SOURCES)
 

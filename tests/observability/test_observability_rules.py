@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_rules_give_the_same_values_under_the_same_names_whatever_exporter_and_s
 
 
 def test_a_dead_exporter_leaves_no_zeros_that_look_like_health(tmp_path: Path) -> None:
-    expressions = [
+    expressions: list[dict[str, Any]] = [
         {"expr": record, "eval_time": "1m", "exp_samples": []}
         for record in ("db:lock_waits", "db:oldest_transaction:seconds", "db_connections")
     ]
@@ -70,5 +70,7 @@ def test_without_traffic_there_is_no_service_level(tmp_path: Path) -> None:
     idle = [
         {"series": 'client_request_duration_seconds_count{route="POST /payment",outcome="success"}', "values": "7x20"}
     ]
-    expressions = [{"expr": "payment:client_success:ratio_30s", "eval_time": "1m", "exp_samples": []}]
+    expressions: list[dict[str, Any]] = [
+        {"expr": "payment:client_success:ratio_30s", "eval_time": "1m", "exp_samples": []}
+    ]
     run_tests(tmp_path, [{"interval": "5s", "input_series": idle, "promql_expr_test": expressions}])

@@ -54,6 +54,7 @@ class Server(ABC):
     def resume(self) -> None:
         """Let it answer again."""
 
+    @abstractmethod
     def remove(self) -> None:
         """Leave nothing behind."""
 
@@ -84,6 +85,9 @@ class GivenServer(Server):
 
     def resume(self) -> None:
         raise NotImplementedError
+
+    def remove(self) -> None:
+        """It was there before."""
 
 
 class LocalServer(Server):

@@ -1,4 +1,4 @@
-"""What many tests of the payment service need: a service in this process or in one of its own, an OTLP receiver, waiting."""
+"""What many tests need: a service in this process or in one of its own, an OTLP receiver, waiting."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import httpx2
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from payment_service.application import Service
 from payment_service.settings import ServiceSettings, TaskSettings
 from payment_service.store.driver import Connection, Target, connect
@@ -30,8 +32,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from opentelemetry.proto.common.v1.common_pb2 import KeyValue
-    from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord
-    from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
     from tests.sample_app.postgres import Server
 
@@ -44,6 +44,13 @@ async def until(condition: Callable[[], bool], deadline: float = DEADLINE) -> No
     while not condition():
         assert time.monotonic() < end, "the condition did not come true in time"
         await asyncio.sleep(0.01)
+
+
+async def until_true(condition: Callable[[], Awaitable[object]], deadline: float = DEADLINE) -> None:
+    """Wait until something that has to be asked for is so."""
+    async with asyncio.timeout(deadline):
+        while not await condition():  # noqa: ASYNC110 - nobody announces it
+            await asyncio.sleep(0.01)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +88,7 @@ class Place:
         }
         return TaskSettings(**(values | changes))
 
-    def environment(self, kind: str = "service", **changes: object) -> dict[str, str]:
+    def environment(self, kind: str = "service", /, **changes: object) -> dict[str, str]:
         """The same for a process of its own."""
         settings = self.settings() if kind == "service" else self.task_settings()
         values = settings.model_dump(mode="json", include=set(settings.model_fields_set)) | changes
@@ -171,7 +178,7 @@ class Process:
 def process(place: Place, folder: Path, **changes: object) -> Generator[Process]:
     """A service in a process of its own, once it is ready."""
     port, admin_port = free_port(), free_port()
-    environment = place.environment(port=port, admin_port=admin_port, **changes)
+    environment = place.environment("service", port=port, admin_port=admin_port, **changes)
     output = folder / f"output-{port}"
     with output.open("wb") as out:
         popen = subprocess.Popen(
@@ -192,7 +199,7 @@ def process(place: Place, folder: Path, **changes: object) -> Generator[Process]
 
 def _answers(url: str) -> bool:
     try:
-        with urllib.request.urlopen(url, timeout=2):
+        with urllib.request.urlopen(url, timeout=2):  # noqa: S310 - our own address
             return True
     except (OSError, urllib.error.HTTPError):
         return False

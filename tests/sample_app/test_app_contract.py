@@ -48,7 +48,8 @@ async def test_live_and_ready_are_cheap_and_say_yes(app: Running) -> None:
 @pytest.mark.parametrize("how", ["body", "query"])
 async def test_without_a_runner_a_valid_incident_type_is_answered_with_503(app: Running, how: str) -> None:
     wish = {"incident_type": "missing_index"}
-    answer = await app.public.post("/trigger-incident", **({"json": wish} if how == "body" else {"params": wish}))
+    in_body, in_query = (wish, None) if how == "body" else (None, wish)
+    answer = await app.public.post("/trigger-incident", json=in_body, params=in_query)
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["detail"] == "No incident runner is configured."

@@ -21,13 +21,16 @@ pytestmark = [pytest.mark.postgres]
 
 FUZZ = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-ROUTES = ("/payment", "/payment/{}", "/payment/{}/refund", "/customers/{}/payments", "/settlement-runs", "/reports/settlement",
-          "/merchants/{}/totals", "/trigger-incident", "/health", "/metrics")  # fmt: skip
+ROUTES = (
+    "/payment", "/payment/{}", "/payment/{}/refund", "/customers/{}/payments", "/settlement-runs",
+    "/reports/settlement", "/merchants/{}/totals", "/trigger-incident", "/health", "/metrics",
+)  # fmt: skip
 NAMES = ("amount", "currency", "customer_id", "merchant_id", "reason", "business_date", "incident_type")
 JSON: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30)
     | st.sampled_from([1e400, -0.0, 5e-324, 10**30, "\x00", "2026-01-01", "0001-01-01", "EUR", 10**400]),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), inner, max_size=5),
+    lambda inner: st.lists(inner, max_size=4)
+    | st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), inner, max_size=5),
     max_leaves=12,
 )  # fmt: skip
 BODIES = st.one_of(

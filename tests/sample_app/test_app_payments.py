@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.sample_app.invariants import broken_invariants
 from tests.sample_app.proxy import Proxy, proxy
-from tests.sample_app.support import Place, Running, running
-from tests.sample_app.test_app_seed import broken_invariants
+from tests.sample_app.support import Place, Running, running, until_true
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -183,7 +183,8 @@ async def test_all_routes_together_keep_every_invariant(own_place: Place) -> Non
     async with own_place.connect() as connection:
         assert await broken_invariants(connection) == []
         shards = await connection.fetchval(
-            "SELECT count(DISTINCT shard) FROM merchant_daily_totals WHERE business_date = (now() AT TIME ZONE 'UTC')::date"
+            "SELECT count(DISTINCT shard) FROM merchant_daily_totals"
+            " WHERE business_date = (now() AT TIME ZONE 'UTC')::date"
         )
         assert shards == 4
 
@@ -216,10 +217,9 @@ async def test_an_acquirer_that_does_not_answer_changes_nothing(own_place: Place
 
 async def _until_waiting_for_acquirer(place: Place) -> None:
     """Until the refund has its payment locked and asks the acquirer, in the middle of its transaction."""
+    query = (
+        "SELECT true FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%acquirers%'"
+        " AND datname = current_database()"
+    )
     async with place.connect() as connection:
-        async with asyncio.timeout(10):
-            while not await connection.fetchval(
-                "SELECT true FROM pg_stat_activity WHERE state = 'idle in transaction' AND query LIKE '%acquirers%'"
-                " AND datname = current_database()"
-            ):
-                await asyncio.sleep(0.01)
+        await until_true(lambda: connection.fetchval(query))

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import json
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
-OF_SERVICE = "application_name = 'payment-service' AND datname = current_database()"
+BACKENDS = (
+    "SELECT array_agg(pid) FROM pg_stat_activity WHERE application_name = 'payment-service'"
+    " AND datname = current_database()"
+)
 
 
 @pytest.fixture
@@ -122,8 +125,8 @@ async def test_resizing_under_load_drops_no_request(own_place: Place) -> None:
         assert set(statuses) == {200}
         await until(lambda: app.service.pool.size <= 3)
         async with own_place.connect() as connection:
-            backends = await connection.fetchval(f"SELECT count(*) FROM pg_stat_activity WHERE {OF_SERVICE}")
-        assert backends <= 3 + 3, "three of requests, three of the background at most: the old ones are closed"
+            backends = await connection.fetchval(BACKENDS)
+        assert len(backends) <= 3 + 3, "three of requests, three of the background at most: the old ones are closed"
 
 
 async def test_connections_are_replaced_when_they_reach_their_age(own_place: Place) -> None:
@@ -131,13 +134,12 @@ async def test_connections_are_replaced_when_they_reach_their_age(own_place: Pla
         running(own_place.settings(connection_max_age=0.2, pool_max_size=1)) as app,
         own_place.connect() as connection,
     ):
-        query = f"SELECT array_agg(pid) FROM pg_stat_activity WHERE {OF_SERVICE}"
         await app.pay()
-        before = set(await connection.fetchval(query))
+        before = set(await connection.fetchval(BACKENDS))
         await asyncio.sleep(0.3)  # older than any age with its jitter, which is what is tested
         await app.pay()
         await app.pay()
-        after = set(await connection.fetchval(query))
+        after = set(await connection.fetchval(BACKENDS))
         assert before - after, "an old connection is gone"
         assert app.service.pool.size == 1
 
@@ -191,7 +193,7 @@ async def test_wrong_settings_are_refused_and_change_nothing(app: Running, chang
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
     if isinstance(changes, dict):
-        both = await app.admin.patch("/settings", json={"report_batch_size": 99, **changes})
+        both = await app.admin.patch("/settings", json={"report_batch_size": 99, **cast("dict[str, object]", changes)})
         assert both.status_code == 422
     assert (await app.admin.get("/settings")).json() == before
     assert app.service.pool.max_size == 2
@@ -209,7 +211,8 @@ async def test_the_admin_port_serves_nothing_else_and_the_public_port_no_setting
 
 async def test_a_report_reads_row_by_row_or_in_batches_with_the_same_result(place: Place) -> None:
     query = (
-        "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements WHERE query LIKE 'SELECT m.id, m.name, m.category%'"
+        "SELECT coalesce(sum(calls), 0)::int FROM pg_stat_statements"
+        " WHERE query LIKE 'SELECT m.id, m.name, m.category%'"
         " AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())"
     )
     async with running(place.settings()) as app, place.connect() as connection:

@@ -5,101 +5,25 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-import subprocess
 import sys
 import time
 import uuid
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
 import pytest
 from payment_service.database import scram
 from payment_service.database.provision import provision
 
+from tests.sample_app.invariants import broken_invariants, checksum
 from tests.sample_app.support import Place, until
 
 if TYPE_CHECKING:
     from collections.abc import Generator
     from pathlib import Path
 
-    from payment_service.store.driver import Connection
-
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
-
-# Each finds the rows that break a rule; none may.
-INVARIANTS = {
-    "the entries of a payment sum to zero": """
-        SELECT payment_id FROM ledger_entries GROUP BY payment_id HAVING sum(amount_minor) <> 0
-    """,
-    "a payment has two entries, four if it was refunded, none if it was declined": """
-        SELECT p.id FROM payments p LEFT JOIN ledger_entries e ON e.payment_id = p.id GROUP BY p.id
-        HAVING count(e.line) <> CASE p.status WHEN 'completed' THEN 2 WHEN 'refunded' THEN 4 ELSE 0 END
-    """,
-    "entries are of the payment's amount, customer and merchant": """
-        SELECT p.id FROM payments p JOIN ledger_entries e ON e.payment_id = p.id JOIN accounts a ON a.id = e.account_id
-        WHERE abs(e.amount_minor) <> p.amount_minor
-           OR coalesce(a.customer_id <> p.customer_id, a.merchant_id <> p.merchant_id)
-           OR (e.amount_minor < 0) <> (e.line IN (1, 3)) OR (a.customer_id IS NOT NULL) <> (e.line IN (1, 4))
-    """,
-    "a customer's balance is the sum of its entries": """
-        SELECT a.id FROM accounts a LEFT JOIN archived_entries r ON r.account_id = a.id
-        LEFT JOIN (SELECT account_id, sum(amount_minor) AS sum FROM ledger_entries GROUP BY account_id) e
-            ON e.account_id = a.id
-        WHERE a.customer_id IS NOT NULL AND a.balance_minor <> coalesce(r.amount_minor, 0) + coalesce(e.sum, 0)
-    """,
-    "a merchant's balance is the sum of its entries that were settled": """
-        SELECT a.id FROM accounts a LEFT JOIN archived_entries r ON r.account_id = a.id LEFT JOIN (
-            SELECT e.account_id, sum(e.amount_minor) AS sum FROM ledger_entries e JOIN payments p ON p.id = e.payment_id
-            WHERE p.settlement_run_id IS NOT NULL GROUP BY e.account_id
-        ) e ON e.account_id = a.id
-        WHERE a.merchant_id IS NOT NULL AND a.balance_minor <> coalesce(r.amount_minor, 0) + coalesce(e.sum, 0)
-    """,
-    "totals count the payments and refunds of a day": """
-        SELECT merchant_id, business_date FROM (
-            SELECT merchant_id, business_date, sum(payments) AS payments, sum(amount_minor) AS amount, sum(refunds) AS refunds
-            FROM merchant_daily_totals GROUP BY 1, 2
-        ) t FULL JOIN (
-            SELECT merchant_id, (created_at AT TIME ZONE 'UTC')::date AS business_date, count(*) AS payments,
-                   sum(amount_minor) AS amount
-            FROM payments WHERE status <> 'declined' GROUP BY 1, 2
-        ) p USING (merchant_id, business_date) FULL JOIN (
-            SELECT p.merchant_id, (r.created_at AT TIME ZONE 'UTC')::date AS business_date, count(*) AS refunds
-            FROM refunds r JOIN payments p ON p.id = r.payment_id GROUP BY 1, 2
-        ) r USING (merchant_id, business_date)
-        WHERE coalesce(t.payments, 0) <> coalesce(p.payments, 0) OR coalesce(t.amount, 0) <> coalesce(p.amount, 0)
-           OR coalesce(t.refunds, 0) <> coalesce(r.refunds, 0)
-    """,
-    "a settlement run counts its payments": """
-        SELECT r.id FROM settlement_runs r LEFT JOIN (
-            SELECT settlement_run_id, count(*) AS payments, sum(amount_minor) AS gross FROM payments GROUP BY 1
-        ) p ON p.settlement_run_id = r.id WHERE r.payments <> p.payments OR r.gross_minor <> p.gross OR p.payments IS NULL
-    """,
-    "a payment is settled in a run of its merchant and day": """
-        SELECT p.id FROM payments p LEFT JOIN settlement_runs r ON r.id = p.settlement_run_id
-        WHERE p.settlement_run_id IS NOT NULL AND (r.id IS NULL OR r.merchant_id <> p.merchant_id
-           OR r.business_date <> (p.created_at AT TIME ZONE 'UTC')::date)
-    """,
-    "all completed payments of past days are settled": """
-        SELECT p.id FROM payments p, seed_info s WHERE p.status = 'completed' AND p.settlement_run_id IS NULL
-           AND p.id <= s.last_payment_id
-           AND (p.created_at AT TIME ZONE 'UTC')::date < (s.history_end AT TIME ZONE 'UTC')::date
-    """,
-    "a refund is of a refunded payment": """
-        SELECT coalesce(p.id, r.payment_id) FROM (SELECT id, amount_minor FROM payments WHERE status = 'refunded') p
-        FULL JOIN refunds r ON r.payment_id = p.id WHERE p.amount_minor IS DISTINCT FROM r.amount_minor
-    """,
-}
-
-
-async def broken_invariants(connection: Connection) -> list[str]:
-    """The rules that the rows of a database break."""
-    return [rule for rule, query in INVARIANTS.items() if await connection.fetch(f"{query} LIMIT 1")]
-
-
-async def checksum(connection: Connection, table: str, order: str) -> str:
-    """A hash of all rows of a table."""
-    return await connection.fetchval(f"SELECT md5(string_agg(t::text, '|' ORDER BY {order})) FROM {table} t")
 
 
 @pytest.fixture
@@ -138,7 +62,8 @@ async def test_the_data_look_like_a_payment_service(place: Place) -> None:
         shares = await connection.fetch("SELECT count(*) AS n FROM payments GROUP BY merchant_id ORDER BY n DESC")
         assert 1_000 < shares[0]["n"] < 2_000, "the largest merchant has about a seventh of the business"
         amounts = await connection.fetchrow(
-            "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY amount_minor) AS median, avg(amount_minor) AS mean FROM payments"
+            "SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY amount_minor) AS median, avg(amount_minor) AS mean"
+            " FROM payments"
         )
         assert amounts is not None
         assert 2_500 < amounts["median"] < 3_500
@@ -167,8 +92,9 @@ async def test_the_data_look_like_a_payment_service(place: Place) -> None:
 
 async def test_the_hot_queries_have_their_indexes(place: Place) -> None:
     queries = {
-        "payments_customer_id_created_at_idx": "SELECT count(*) FROM payments WHERE customer_id = 7 AND created_at > now() - interval '90 days'",
-        "payments_to_settle_idx": "SELECT id FROM payments WHERE merchant_id = 3 AND created_at >= now() - interval '1 day'"
+        "payments_customer_id_created_at_idx": "SELECT count(*) FROM payments WHERE customer_id = 7"
+        " AND created_at > now() - interval '90 days'",
+        "payments_to_settle_idx": "SELECT id FROM payments WHERE merchant_id = 3 AND created_at >= current_date"
         " AND settlement_run_id IS NULL AND status = 'completed'",
         "payments_reference_key": "SELECT id FROM payments WHERE reference = 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'",
         "ledger_entries_pkey": "SELECT * FROM ledger_entries WHERE payment_id = 5",
@@ -263,14 +189,13 @@ async def test_a_task_that_was_killed_is_taken_up_by_the_next(
     environment = elsewhere.environment("task", seed_payments=60_000)
     output = tmp_path / "output"
     with output.open("wb") as out:
-        task = subprocess.Popen(
-            [sys.executable, "-m", "payment_service.database"], env=environment, stdout=out, stderr=out
-        )
+        command = [sys.executable, "-m", "payment_service.database"]
+        task = await asyncio.create_subprocess_exec(*command, env=environment, stdout=out, stderr=out)
     try:
         await until(lambda: f'"name":"{after_step}"' in output.read_text(encoding="utf-8"))
     finally:
         task.send_signal(signal.SIGKILL)
-        task.wait()
+        await task.wait()
     await provision(elsewhere.task_settings(seed_payments=60_000))
     async with elsewhere.connect() as connection:
         assert await connection.fetchval("SELECT count(*) FROM payments") == 60_000
@@ -285,22 +210,34 @@ async def test_two_tasks_at_a_time_take_turns(elsewhere: Place) -> None:
         assert await broken_invariants(connection) == []
 
 
-async def test_the_task_tells_its_steps_and_their_seconds_as_json(elsewhere: Place) -> None:
+async def run_task(environment: dict[str, str]) -> tuple[int | None, list[dict[str, Any]], str]:
+    """The task in a process of its own: its exit code, its lines, and what it said on stderr."""
     command = [sys.executable, "-m", "payment_service.database"]
-    done = subprocess.run(command, env=elsewhere.environment("task"), capture_output=True, text=True, check=True)
-    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    pipe = asyncio.subprocess.PIPE
+    task = await asyncio.create_subprocess_exec(*command, env=environment, stdout=pipe, stderr=pipe)
+    output, errors = await task.communicate()
+    return task.returncode, [json.loads(line) for line in output.splitlines()], errors.decode()
+
+
+async def test_the_task_tells_its_steps_and_their_seconds_as_json(elsewhere: Place) -> None:
+    code, lines, _ = await run_task(elsewhere.environment("task"))
+    assert code == 0
     steps = {line["name"]: line["seconds"] for line in lines if line["event"] == "step"}
     assert {"database", "schema", "payments", "ledger entries", "index payments by customer"} <= set(steps)
     assert all(seconds >= 0 for seconds in steps.values())
     assert lines[-1]["event"] == "database is ready"
     for name in ("postgres-password", "payment-app-password"):
-        assert (elsewhere.secrets / name).read_text(encoding="utf-8").strip() not in done.stdout
+        secret = (elsewhere.secrets / name).read_text(encoding="utf-8").strip()
+        assert secret not in json.dumps(lines, ensure_ascii=False)
 
 
 async def test_a_task_without_a_server_says_so_in_one_line(template: Place) -> None:
-    environment = template.environment("task", db_port=1, connect_wait=0.2)
-    command = [sys.executable, "-m", "payment_service.database"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr == ""
-    assert json.loads(done.stdout.splitlines()[-1])["event"] == "database task failed"
+    code, lines, errors = await run_task(template.environment("task", db_port=1, connect_wait=0.2))
+    assert (code, errors) == (1, "")
+    assert lines[-1]["event"] == "database task failed"
+
+
+async def test_a_task_that_is_told_nonsense_says_what(template: Place) -> None:
+    code, lines, errors = await run_task(template.environment("task", seed_payments=5))
+    assert (code, lines) == (2, [])
+    assert errors.startswith("PAYMENT_SEED_PAYMENTS is '5': Input should be greater than or equal to 10000.")

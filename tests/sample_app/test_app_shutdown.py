@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
+import socket
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import httpx2
 import pytest
 
-from tests.sample_app.support import Place, process, receiver, until
+from tests.sample_app.support import Place, process, receiver, until, until_true
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -116,10 +116,9 @@ async def test_wrong_settings_end_it_with_code_2_and_a_sentence_for_each_fault(p
 
 
 async def test_a_port_that_is_taken_and_a_missing_secret_are_one_sentence(place: Place, tmp_path: Path) -> None:
-    taken = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    port = taken.sockets[0].getsockname()[1]
-    code, text = await _run(place.environment(port=port))
-    taken.close()
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        code, text = await _run(place.environment(port=port))
     assert (code, text) == (2, f"Port {port} of 127.0.0.1 cannot be had: Address already in use.\n")
     missing = tmp_path / "missing"
     code, text = await _run(place.environment(app_password_file=missing))
@@ -135,7 +134,7 @@ async def _run(environment: dict[str, str]) -> tuple[int, str]:
 
 
 async def _until_in_flight(client: httpx2.AsyncClient) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(5):
-            while "db_pool_in_use 1.0" not in (await client.get("/metrics")).text:
-                await asyncio.sleep(0.01)
+    async def holds_a_connection() -> bool:
+        return "db_pool_in_use 1.0" in (await client.get("/metrics")).text
+
+    await until_true(holds_a_connection)

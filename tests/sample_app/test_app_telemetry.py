@@ -256,7 +256,8 @@ async def test_unknown_paths_and_methods_make_no_new_label_values(client: httpx2
     text = client.get("/metrics").text
     routes = set(re.findall(r'route="([^"]*)"', text))
     assert routes <= {
-        "unmatched", "/payment", "/payment/{payment_id}", "/payment/{payment_id}/refund", "/health", "/health/ready", "/metrics",
+        "unmatched", "/payment", "/payment/{payment_id}", "/payment/{payment_id}/refund",
+        "/health", "/health/ready", "/metrics",
     }  # fmt: skip
     assert set(re.findall(r'method="([^"]*)"', text)) <= {"GET", "POST", "_OTHER"}
 

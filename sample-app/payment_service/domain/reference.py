@@ -13,7 +13,8 @@ _MERCHANTS = Statement(
     operation="SELECT",
     collection="merchants",
     sql="""
-        SELECT m.id, m.weight, a.name, a.capture_ms FROM merchants m JOIN acquirers a ON a.id = m.acquirer_id ORDER BY m.id
+        SELECT m.id, m.weight, a.name, a.capture_ms
+        FROM merchants m JOIN acquirers a ON a.id = m.acquirer_id ORDER BY m.id
     """,
 )
 _SEED = Statement(

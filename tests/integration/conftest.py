@@ -1,0 +1,33 @@
+"""The stack that the tests look at, brought up once."""
+
+from collections.abc import Generator
+
+import pytest
+from eventually import eventually
+from live_stack import Stack, Telemetry, make_stack, remove_everything
+
+from toolchain.engine import Engine
+
+
+@pytest.fixture(scope="session")
+def engine() -> Engine:
+    return Engine.connect()
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Generator[Stack]:
+    """The default stack, brought up once for all tests that only look; the seed is as large as a user's."""
+    one = make_stack(tmp_path_factory.mktemp("stack"), "itest", 20000)
+    remove_everything(engine, one.name)
+    one.succeed("up", one.name)
+    yield one
+    one.demo("destroy", one.name)
+    remove_everything(engine, one.name)
+
+
+@pytest.fixture(scope="session")
+def telemetry(stack: Stack) -> Telemetry:
+    found = Telemetry(stack.settings)
+    # Scraping starts seconds after the stack answers.
+    eventually(lambda: len(found.promql("up == 1")) == len(found.promql("up")) > 5, seconds=30)
+    return found

@@ -1,0 +1,188 @@
+"""A stack of its own for the tests: real engine, real Docker, a copy of the checkout, other ports and names."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+import yaml
+
+from infra.paths import HOME_VARIABLE, REPOSITORY, DemoHome
+from toolchain.engine import Engine
+
+LABEL = "compass-demo.stack"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack that the tests may break, driven as a person drives it."""
+
+    name: str
+    checkout: Path
+    home: Path
+    offset: int
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            **os.environ,
+            HOME_VARIABLE: str(self.home),
+            "PYTHONPATH": str(self.checkout),
+            "NO_COLOR": "1",
+            "COLUMNS": "200",
+        }
+
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "cli", *arguments]
+
+    def demo(self, *arguments: str, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
+        """Run ./demo to its end, whatever its exit code is."""
+        return subprocess.run(
+            self.command(*arguments),
+            cwd=self.checkout,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def succeed(self, *arguments: str, timeout: float = 300) -> "subprocess.CompletedProcess[str]":
+        result = self.demo(*arguments, timeout=timeout)
+        assert result.returncode == 0, f"demo {' '.join(arguments)}:\n{result.stdout}\n{result.stderr}"
+        return result
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.succeed(*arguments, "--json").stdout)
+
+    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+        """Run ./demo in the background, in a session of its own as a terminal would."""
+        return subprocess.Popen(
+            self.command(*arguments),
+            cwd=self.checkout,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def pulumi(self, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Run plain pulumi with the environment that ./demo shell-env prints."""
+        exports = self.succeed("shell-env").stdout
+        script = f'{exports}\nexec pulumi "$@"'
+        return subprocess.run(
+            ["bash", "-c", script, "pulumi", *arguments, "--stack", self.name],
+            cwd=self.checkout,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    def configure(self, **changes: Any) -> None:
+        path = self.checkout / f"Pulumi.{self.name}.yaml"
+        document = yaml.safe_load(path.read_text())
+        for key, value in changes.items():
+            if value is None:
+                document["config"].pop(f"compass-demo:{key}", None)
+            else:
+                document["config"][f"compass-demo:{key}"] = value
+        path.write_text(yaml.safe_dump(document))
+
+    def container(self, service: str) -> str:
+        return f"compass-{self.name}-{service}"
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        return self.json("env", self.name)
+
+
+def make_stack(folder: Path, name: str, offset: int, **config: Any) -> Stack:
+    """A checkout with one more stack, and a home that shares the tools of this machine's."""
+    checkout = folder / "checkout"
+    listed = subprocess.run(
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    for file in listed.stdout.splitlines():
+        if (REPOSITORY / file).is_file():
+            (checkout / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(REPOSITORY / file, checkout / file)
+    airgap = yaml.safe_load((REPOSITORY / "Pulumi.airgap.yaml").read_text())
+    airgap["config"].update({f"compass-demo:{key}": value for key, value in {"portOffset": offset, **config}.items()})
+    (checkout / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(airgap))
+    home = folder / "home"
+    home.mkdir(mode=0o700)
+    for shared in ("tools", "pulumi-home", "cache"):
+        (DemoHome.default().root / shared).mkdir(parents=True, exist_ok=True)
+        (home / shared).symlink_to(DemoHome.default().root / shared)
+    (checkout / ".venv").symlink_to(REPOSITORY / ".venv")
+    return Stack(name, checkout, home, offset)
+
+
+def remove_everything(engine: Engine, name: str) -> None:
+    """What a test run that was killed left behind."""
+    label = f"{LABEL}={name}"
+    for state in engine.containers(label):
+        engine.remove(state.id)
+    for network in engine.networks_labelled(label):
+        engine.remove_network(network)
+    for volume in engine.volumes_labelled(label):
+        engine.remove_volume(volume)
+
+
+def what_is_left(engine: Engine, name: str) -> list[str]:
+    label = f"{LABEL}={name}"
+    return [
+        *(state.name for state in engine.containers(label)),
+        *engine.networks_labelled(label),
+        *engine.volumes_labelled(label),
+    ]
+
+
+@dataclass(frozen=True)
+class Telemetry:
+    """The three signals, as an agent reads them through the gateway."""
+
+    settings: Mapping[str, str]
+
+    def promql(self, query: str) -> list[dict[str, Any]]:
+        answer = requests.get(f"{self.settings['PROMETHEUS_URL']}/api/v1/query", params={"query": query}, timeout=10)
+        assert answer.status_code == 200, answer.text
+        return list(answer.json()["data"]["result"])
+
+    def exemplars(self, query: str, seconds: float) -> list[dict[str, Any]]:
+        now = time.time()
+        answer = requests.get(
+            f"{self.settings['PROMETHEUS_URL']}/api/v1/query_exemplars",
+            params={"query": query, "start": str(now - seconds), "end": str(now)},
+            timeout=10,
+        )
+        assert answer.status_code == 200, answer.text
+        return [exemplar for series in answer.json()["data"] for exemplar in series["exemplars"]]
+
+    def logql(self, query: str, limit: int = 20) -> list[tuple[dict[str, str], str]]:
+        answer = requests.get(
+            f"{self.settings['LOKI_URL']}/loki/api/v1/query_range",
+            params={"query": query, "limit": str(limit)},
+            timeout=10,
+        )
+        assert answer.status_code == 200, answer.text
+        return [(stream["stream"], line) for stream in answer.json()["data"]["result"] for _, line in stream["values"]]
+
+    def trace(self, trace_id: str) -> list[dict[str, Any]]:
+        answer = requests.get(f"{self.settings['TEMPO_URL']}/api/traces/{trace_id}", timeout=10)
+        return list(answer.json()["data"][0]["spans"]) if answer.status_code == 200 else []

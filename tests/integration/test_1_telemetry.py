@@ -1,0 +1,111 @@
+"""The stack is up: live data in all three signals, linked to each other."""
+
+import json
+import re
+import subprocess
+
+import pytest
+import requests
+from eventually import eventually
+from live_stack import Stack, Telemetry
+
+pytestmark = pytest.mark.integration
+
+LIVE_METRICS = [
+    "db_connections",
+    "payment_requests_total",
+    "payment_duration_seconds_count",
+    "pg_up",
+    "pg_stat_database_numbackends",
+    'http_request_duration_seconds_bucket{service="payment-service"}',
+    "client_requests_total",
+    "payment:client_success:ratio_30s",
+    "payment:client_latency_seconds:p95_30s",
+]
+ABSENT_METRICS = ["dns_lookup_duration_seconds", "node_network_transmit_drop_total", "haproxy_backend_status"]
+
+
+@pytest.mark.parametrize("query", LIVE_METRICS)
+def test_prometheus_has_live_data(telemetry: Telemetry, query: str) -> None:
+    assert eventually(lambda: telemetry.promql(query), seconds=40)
+
+
+@pytest.mark.parametrize("query", ABSENT_METRICS)
+def test_a_metric_that_this_system_has_not_is_an_empty_result_and_no_error(telemetry: Telemetry, query: str) -> None:
+    assert telemetry.promql(query) == []
+
+
+def test_payments_flow_within_the_service_level(telemetry: Telemetry) -> None:
+    def rate() -> float:
+        (sample,) = telemetry.promql('sum(rate(client_requests_total{outcome="success"}[30s]))') or [
+            {"value": [0, "0"]}
+        ]
+        return float(sample["value"][1])
+
+    assert eventually(lambda: rate() > 15, seconds=60)
+    (ratio,) = telemetry.promql("payment:client_success:ratio_30s")
+    assert float(ratio["value"][1]) >= 0.995
+    (p95,) = telemetry.promql("payment:client_latency_seconds:p95_30s")
+    assert float(p95["value"][1]) < 0.3
+
+
+def test_no_alert_fires_on_a_healthy_stack(telemetry: Telemetry) -> None:
+    assert telemetry.promql('ALERTS{alertstate="firing"}') == []
+
+
+def test_loki_has_the_services_logs(telemetry: Telemetry) -> None:
+    labels, line = eventually(lambda: telemetry.logql('{service="payment-service"}', limit=1))[0]
+    assert (labels["app"], labels["service"], labels["service_name"]) == ("payment-service",) * 3
+    assert json.loads(line)["trace_id"] == labels["trace_id"]
+
+
+def test_loki_has_the_databases_logs(telemetry: Telemetry) -> None:
+    labels, _ = eventually(lambda: telemetry.logql('{app="postgres"}', limit=1))[0]
+    assert (labels["app"], labels["service"], labels["service_name"]) == ("postgres",) * 3
+
+
+def test_one_trace_is_followed_from_exemplar_to_trace_to_log_line(telemetry: Telemetry) -> None:
+    query = 'http_request_duration_seconds_bucket{route="/payment"}'
+    exemplar = eventually(lambda: telemetry.exemplars(query, seconds=60))[-1]
+    trace_id = exemplar["labels"]["trace_id"]
+    spans = eventually(lambda: telemetry.trace(trace_id))
+    assert exemplar["labels"]["span_id"] in {span["spanID"] for span in spans}
+    tags = {tag["key"]: tag["value"] for span in spans for tag in span["tags"]}
+    assert tags["db.system.name"] == "postgresql"
+    assert tags["http.route"] == "/payment"
+    lines = eventually(lambda: telemetry.logql(f'{{service="payment-service"}} | trace_id="{trace_id}"'))
+    assert json.loads(lines[0][1])["trace_id"] == trace_id
+
+
+def test_a_payment_of_ours_is_in_every_signal(stack: Stack, telemetry: Telemetry) -> None:
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    answer = requests.post(
+        f"{stack.settings['SAMPLE_APP_URL']}/payment",
+        json={"amount": 123.45},
+        headers={"traceparent": traceparent},
+        timeout=30,
+    )
+    assert answer.status_code == 200
+    assert answer.json()["status"] == "completed"
+    trace_id = traceparent.split("-")[1]
+    spans = eventually(lambda: telemetry.trace(trace_id))
+    assert any(re.match("INSERT", span["operationName"]) for span in spans)
+    assert eventually(lambda: telemetry.logql(f'{{service="payment-service"}} | trace_id="{trace_id}"'))
+
+
+def test_the_gateway_asks_for_its_token(stack: Stack) -> None:
+    for name in ("PROMETHEUS_URL", "LOKI_URL", "TEMPO_URL"):
+        url = re.sub(r"//.*@", "//", stack.settings[name])
+        assert requests.get(f"{url}/api/v1/query?query=up", timeout=10).status_code == 401
+
+
+def test_nothing_listens_beyond_the_loopback(stack: Stack) -> None:
+    listed = subprocess.run(
+        ["docker", "ps", "--filter", f"name=compass-{stack.name}-", "--format", "{{.Ports}}"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    published = [part.strip() for line in listed.stdout.splitlines() for part in line.split(",") if "->" in part]
+    assert published
+    assert all(part.startswith("127.0.0.1:") for part in published), published
