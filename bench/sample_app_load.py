@@ -11,10 +11,12 @@ import json
 import random
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import uvloop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 # Shares of the routes in the mix, in percent.
 _MIX = (
@@ -42,29 +44,48 @@ class Requests:
         self._weights = [share for _, share in _MIX] if mix == "mix" else [1]
         self._run = self._random.getrandbits(64) ^ time.time_ns()
         self._number = 0
+        self.last_kind = ""
         self.payments: deque[bytes] = deque(maxlen=2000)
+        self._makers: dict[str, Callable[[], bytes]] = {
+            "pay": self._pay,
+            "status": self._status,
+            "history": self._history,
+            "totals": self._totals,
+            "refund": self._refund,
+            "settle": self._settle,
+            "report": self._report,
+        }
 
     def make(self) -> bytes:
         """The next request."""
-        draw = self._random
-        kind = draw.choices(self._kinds, self._weights)[0]
+        kind = self._random.choices(self._kinds, self._weights)[0]
         if kind in {"status", "refund"} and not self.payments:
             kind = "pay"
-        if kind == "pay":
-            self._number += 1
-            body = b'{"amount":%d.%02d}' % (draw.randint(1, 500), draw.randint(0, 99))
-            return _post(b"/payment", body, b"Idempotency-Key: %x-%d\r\n" % (self._run, self._number))
-        if kind == "status":
-            return _get(b"/payment/" + self.payments[-1 - draw.randrange(len(self.payments))])
-        if kind == "refund":
-            return _post(b"/payment/" + self.payments.pop() + b"/refund", b"{}")
-        if kind == "history":
-            return _get(b"/customers/%d/payments" % draw.randint(1, _CUSTOMERS))
-        if kind == "settle":
-            return _post(b"/settlement-runs", b'{"merchant_id":%d}' % draw.randint(1, _MERCHANTS))
-        if kind == "report":
-            return _get(b"/reports/settlement")
-        return _get(b"/merchants/%d/totals" % draw.randint(1, _MERCHANTS))
+        self.last_kind = kind
+        return self._makers[kind]()
+
+    def _pay(self) -> bytes:
+        self._number += 1
+        body = b'{"amount":%d.%02d}' % (self._random.randint(1, 500), self._random.randint(0, 99))
+        return _post(b"/payment", body, b"Idempotency-Key: %x-%d\r\n" % (self._run, self._number))
+
+    def _status(self) -> bytes:
+        return _get(b"/payment/" + self.payments[-1 - self._random.randrange(len(self.payments))])
+
+    def _refund(self) -> bytes:
+        return _post(b"/payment/" + self.payments.pop() + b"/refund", b"{}")
+
+    def _history(self) -> bytes:
+        return _get(b"/customers/%d/payments" % self._random.randint(1, _CUSTOMERS))
+
+    def _settle(self) -> bytes:
+        return _post(b"/settlement-runs", b'{"merchant_id":%d}' % self._random.randint(1, _MERCHANTS))
+
+    def _report(self) -> bytes:
+        return _get(b"/reports/settlement")
+
+    def _totals(self) -> bytes:
+        return _get(b"/merchants/%d/totals" % self._random.randint(1, _MERCHANTS))
 
 
 def _post(path: bytes, body: bytes, headers: bytes = b"") -> bytes:
@@ -110,6 +131,7 @@ class Client(asyncio.Protocol):
         self._free = free
         self._buffer = b""
         self._since = 0.0
+        self._learns = False
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -127,6 +149,7 @@ class Client(asyncio.Protocol):
         self._since = since
         if self._transport is not None:
             self._transport.write(self._requests.make())
+            self._learns = self._requests.last_kind == "pay"
 
     def data_received(self, data: bytes) -> None:
         """Asyncio calls this."""
@@ -141,7 +164,7 @@ class Client(asyncio.Protocol):
         self._results.latencies.append(time.perf_counter() - self._since)
         if self._buffer[9:12] != b"200":
             self._results.errors += 1
-        elif self._buffer.startswith(_PAYMENT, body):
+        elif self._learns:
             first = body + len(_PAYMENT)
             self._requests.payments.append(self._buffer[first : self._buffer.find(b",", first)])
         self._buffer = b""
@@ -195,7 +218,9 @@ async def run(port: int, mix: str, seconds: float, connections: int, rate: float
             else:
                 due.append(when)
         await asyncio.sleep(0.0005 if rate is not None else deadline - now)
-    while len(idle) < connections and time.perf_counter() < deadline + 5:
+    for _ in range(500):
+        if len(idle) == connections:
+            break
         await asyncio.sleep(0.01)
     text = results.to_json(seconds)
     for transport in transports:

@@ -68,11 +68,12 @@ def _remove_leftovers(engine: Engine, stack: str) -> None:
 
 
 def _remove_state(home: DemoHome, stack: str) -> None:
-    """Backups and history stay behind in a local backend when a stack is removed."""
-    for folder in ("backups", "history", "locks"):
-        for path in (home.state / ".pulumi" / folder).rglob(stack):
-            if path.is_dir():
-                shutil.rmtree(path)
+    """A local backend keeps the last checkpoint, backups, history and empty lock folders of a stack that is gone."""
+    for path in list((home.state / ".pulumi").rglob(f"{stack}*")):
+        if path.is_dir() and path.name == stack:
+            shutil.rmtree(path)
+        elif path.is_file() and path.name.startswith(f"{stack}.json"):
+            path.unlink()
 
 
 def _remove_tree(root: Path) -> None:

@@ -8,7 +8,7 @@ it.
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path  # noqa: TC003 - pydantic needs it at run time
+from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
@@ -140,7 +140,7 @@ class Limits(_Model):
     url_bytes: int = Field(default=16 * 1024, ge=512, le=60_000)
     body_bytes: int = Field(default=1024 * 1024, ge=1024)
     connections: int = Field(default=1024, ge=8)
-    shutdown_seconds: int = Field(default=8, ge=1, le=300)
+    shutdown_seconds: int = Field(default=6, ge=1, le=300)
 
 
 class Telemetry(_Model):

@@ -25,6 +25,7 @@ _SUCCESS = range(200, 400)
 _KEEPALIVE_SECONDS = 3.0
 # Each request looks through the kept connections, and at twenty a second a few are enough.
 _KEPT = 8
+_READY_SECONDS = 2.0
 
 
 class Client:
@@ -46,9 +47,10 @@ class Client:
         tls = True if settings.target.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         self._http = httpx2.AsyncClient(
             base_url=settings.target,
-            verify=tls,
             timeout=settings.timeout_seconds,
+            verify=tls,
             trust_env=False,
+            headers={"User-Agent": "payment-clients"},
             limits=httpx2.Limits(
                 max_connections=settings.max_in_flight,
                 max_keepalive_connections=_KEPT,
@@ -63,7 +65,7 @@ class Client:
     async def is_ready(self) -> bool:
         """Return whether the service says that requests are welcome."""
         try:
-            return (await self._http.get(self._settings.ready_path, timeout=2.0)).is_success
+            return (await self._http.get(self._settings.ready_path, timeout=_READY_SECONDS)).is_success
         except httpx2.HTTPError:
             return False
 

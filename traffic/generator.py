@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -11,8 +11,8 @@ from traffic.plan import arrivals
 from traffic.requests import Known, RequestMaker
 
 if TYPE_CHECKING:
-    from traffic.client import Client
     from traffic.metrics import Metrics
+    from traffic.requests import Request
     from traffic.settings import Settings
     from traffic.summary import Summary
 
@@ -33,6 +33,18 @@ def known_ids(settings: Settings) -> Known:
     return known
 
 
+class Sender(Protocol):
+    """What the generator needs of a client."""
+
+    async def is_ready(self) -> bool:
+        """Return whether requests are welcome."""
+        ...
+
+    async def send(self, request: Request, scheduled: float) -> None:
+        """Send a request whose client arrived at ``scheduled``, the event loop's time."""
+        ...
+
+
 class Generator:
     """Sends requests at the times of the plan.
 
@@ -44,7 +56,7 @@ class Generator:
         summary: the same, for the log.
     """
 
-    def __init__(self, settings: Settings, client: Client, known: Known, metrics: Metrics, summary: Summary) -> None:
+    def __init__(self, settings: Settings, client: Sender, known: Known, metrics: Metrics, summary: Summary) -> None:
         self._settings = settings
         self._client = client
         self._metrics = metrics

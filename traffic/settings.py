@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     merchants: int = Field(default=0, ge=0)
     host: str = "0.0.0.0"  # noqa: S104 - inside a container; what is published is the infrastructure's decision
     port: int = Field(default=8080, ge=0, le=65535)
-    grace_seconds: float = Field(default=5.0, ge=0, le=600)
+    grace_seconds: float = Field(default=3.0, ge=0, le=600)
     summary_seconds: float = Field(default=30.0, gt=0)
 
 

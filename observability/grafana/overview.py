@@ -12,7 +12,6 @@ from typing import Final
 from observability.grafana.panels import PROMETHEUS, Json, Layout
 from observability.grafana.sections import database, evidence, pool, requests, service_level
 
-
 TARGET: Final = Path(__file__).parent / "dashboards" / "overview.json"
 
 

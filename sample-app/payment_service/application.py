@@ -166,4 +166,7 @@ class Service:
 
 def _starlette(routes: list[Route]) -> Starlette:
     handlers = {Problem: answer_problem, HTTPException: answer_http_exception, Exception: answer_exception}
-    return Starlette(routes=routes, exception_handlers=handlers)
+    app = Starlette(routes=routes, exception_handlers=handlers)
+    # A redirect would lead to whatever host the client says it asked.
+    app.router.redirect_slashes = False
+    return app

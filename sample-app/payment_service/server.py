@@ -25,6 +25,8 @@ log = structlog.get_logger("payment_service")
 # request.
 _KEEP_ALIVE = 90
 _BACKLOG = 2048
+_SETTLE = 0.1
+_SETTLE_TURNS = 10
 
 
 class _Server(uvicorn.Server):
@@ -58,10 +60,30 @@ async def serve(settings: ServiceSettings) -> None:
         log.info("stopping", in_flight=len(public.server_state.tasks), drain_seconds=settings.drain_seconds)
         service.draining = True
         await asyncio.sleep(settings.drain_seconds)
+        await _accept_the_last(public, sockets[0])
     finally:
         public.should_exit = admin.should_exit = True
         await asyncio.gather(*running)
         await service.stop()
+
+
+async def _accept_the_last(server: _Server, listener: socket.socket) -> None:
+    """Let those in who have come before the door closes.
+
+    Closing a listener resets the connections in its queue, and uvicorn then closes those without a request, even if one
+    is on its way. With a backlog of zero the kernel lets hardly anybody in any more; the loop accepts those who are
+    there and reads what they send.
+
+    Args:
+        server: The server.
+        listener: Its socket.
+    """
+    listener.listen(0)
+    for _ in range(_SETTLE_TURNS):
+        await asyncio.sleep(_SETTLE)
+        # A connection without a cycle has not had its first request yet.
+        if all(getattr(connection, "cycle", "other") is not None for connection in server.server_state.connections):
+            return
 
 
 def _make_server(app: ASGIApp, settings: ServiceSettings) -> _Server:

@@ -21,7 +21,7 @@ TRANSACTION: Final = (
 )
 CONNECTIONS: Final = f'pg_stat_activity_count{{{SESSION},state="idle",usename="payment_app",wait_event_type="Client"}}'
 SLOT: Final = 'pg_replication_slots_pg_wal_lsn_diff{slot_name="standby"}'
-SEND_FAILED: Final = 'otelcol_exporter_send_failed_spans{job="collector",exporter="otlp_grpc/traces"}'
+SEND_FAILED: Final = 'otelcol_exporter_send_failed_spans{job="collector",exporter="otlp_http/traces"}'
 SUCCEEDED: Final = f'{LATENCY}_count{{{PAYMENT},outcome="success"}}'
 FAILED: Final = f'{LATENCY}_count{{{PAYMENT},outcome="error"}}'
 
@@ -118,7 +118,7 @@ TROUBLES: Final[list[Trouble]] = [
         always=True,
     ),
     Trouble("DatabaseUnreachable", {"pg_up": _from(1, 0)}, severity="critical"),
-    Trouble("TelemetryNotDelivered", {SEND_FAILED: _rate(0, 20)}, {"job": "collector", "exporter": "otlp_grpc/traces"}),
+    Trouble("TelemetryNotDelivered", {SEND_FAILED: _rate(0, 20)}, {"job": "collector", "exporter": "otlp_http/traces"}),
     Trouble("PaymentErrors", {FAILED: _rate(0.01, 1)}, severity="critical"),
     Trouble(
         "PaymentLatency",

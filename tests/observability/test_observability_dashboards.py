@@ -37,7 +37,7 @@ def _children(value: object) -> list[object]:
 def _objects(value: object) -> list[dict[str, Any]]:
     """Return every JSON object in ``value``, itself included."""
     own = [cast("dict[str, Any]", value)] if isinstance(value, dict) else []
-    return [*own, *(found for child in _children(value) for found in _objects(child))]
+    return [*own, *(found for child in _children(cast("object", value)) for found in _objects(child))]
 
 
 def test_the_committed_dashboard_is_what_its_program_draws() -> None:

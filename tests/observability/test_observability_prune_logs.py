@@ -13,7 +13,7 @@ import pytest
 from tests.observability.promtool import OBSERVABILITY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from pathlib import Path
 
 SCRIPT = OBSERVABILITY / "postgres" / "prune-logs.sh"
@@ -35,7 +35,7 @@ def _environment(directory: Path, **extra: str) -> dict[str, str]:
 
 
 @contextmanager
-def _watcher(directory: Path) -> Iterator[subprocess.Popen[str]]:
+def _watcher(directory: Path) -> Generator[subprocess.Popen[str]]:
     (directory / "logs").mkdir(exist_ok=True)
     with subprocess.Popen(
         ["bash", str(SCRIPT)], env=_environment(directory), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True

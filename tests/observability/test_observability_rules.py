@@ -25,7 +25,7 @@ def test_rules_give_the_same_values_under_the_same_names_whatever_exporter_and_s
         {
             # Rounded: a rate is not exact to the last bit.
             "expr": f"round({record}, 0.0001)",
-            "eval_time": "4m",
+            "eval_time": "2m30s",
             "exp_samples": [{"labels": labels, "value": value} for labels, value in values.items()],
         }
         for record, values in EXPECTED.items()

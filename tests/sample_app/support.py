@@ -216,10 +216,10 @@ class Receiver:
     """An OTLP receiver that keeps what it got."""
 
     url: str
-    spans: list[Span] = field(default_factory=list)
-    logs: list[LogRecord] = field(default_factory=list)
-    resources: list[dict[str, Any]] = field(default_factory=list)
-    statuses: list[int] = field(default_factory=list)
+    spans: list[Span] = field(default_factory=list[Span])
+    logs: list[LogRecord] = field(default_factory=list[LogRecord])
+    resources: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    statuses: list[int] = field(default_factory=list[int])
     """Answers to the next requests; 200 when there are none left."""
     requests: int = 0
 

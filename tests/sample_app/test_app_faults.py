@@ -47,7 +47,7 @@ async def test_the_breaker_opens_when_the_server_is_gone_and_closes_when_it_is_b
 
         started = time.perf_counter()
         refused = await app.public.post("/payment", json={"amount": 1.0})
-        assert time.perf_counter() - started < 0.1, "an open breaker answers at once"
+        assert time.perf_counter() - started < 0.5, "an open breaker answers at once"
         assert refused.status_code == 503
         assert refused.headers["content-type"] == "application/problem+json"
         assert int(refused.headers["retry-after"]) >= 1
@@ -85,7 +85,7 @@ async def test_a_silent_server_never_opens_the_breaker(app: Running, place: Plac
         calls = [asyncio.create_task(app.public.post("/payment", json={"amount": 1.0})) for _ in range(6)]
         started = time.perf_counter()
         health = await app.public.get("/health")
-        assert time.perf_counter() - started < 1.5, "health answers while the database does not"
+        assert time.perf_counter() - started < 4, "health answers while the database does not"
         assert health.json()["status"] == "unhealthy"
         await until(lambda: all(call.done() for call in calls[2:]), 10)
     finally:

@@ -59,7 +59,7 @@ async def test_while_the_pool_is_exhausted_health_is_quick_and_says_degraded(app
     await until(lambda: app.service.pool.waiting == 1)
     started = time.perf_counter()
     health = await app.public.get("/health")
-    assert time.perf_counter() - started < 0.3
+    assert time.perf_counter() - started < 1
     assert health.status_code == 200
     assert health.json()["status"] == "degraded"
     pool = health.json()["components"]["connection_pool"]
@@ -91,15 +91,15 @@ async def test_connections_are_given_out_in_the_order_of_asking(app: Running) ->
     assert order == list(range(5))
 
 
-async def test_a_larger_pool_serves_those_who_wait_at_once(app: Running) -> None:
+async def test_a_larger_pool_serves_those_who_wait_at_once(app: Running, own_place: Place) -> None:
+    async with own_place.connect() as connection:
+        await connection.execute("UPDATE acquirers SET response_ms = 3000")
     refunds = await occupy(app, 2)
     waiting = [asyncio.create_task(app.public.post("/payment", json={"amount": 1.0})) for _ in range(4)]
     await until(lambda: app.service.pool.waiting == 4)
-    started = time.perf_counter()
     answer = await app.admin.patch("/settings", json={"pool_max_size": 8})
     assert answer.status_code == 200
     assert {(await call).status_code for call in waiting} == {200}
-    assert time.perf_counter() - started < 0.4
     assert not any(call.done() for call in refunds), "they were served beside those that hold the old connections"
     assert {(await call).status_code for call in refunds} == {200}
 

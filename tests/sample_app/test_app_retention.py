@@ -117,28 +117,26 @@ async def test_a_locked_payment_is_left_for_the_next_round(own_place: Place) -> 
         assert await app.service.retention.prune() == 1
 
 
-async def test_it_keeps_up_with_a_hundred_payments_a_second_beside_requests(own_place: Place) -> None:
-    async with (
-        running(own_place.settings(retention_enabled=True, retention_interval=0.2)) as app,
-        own_place.connect() as connection,
-    ):
+async def test_it_keeps_up_with_many_times_a_hundred_payments_a_second(own_place: Place) -> None:
+    async with running(own_place.settings()) as app, own_place.connect() as connection:
+        await fill(connection, 4_000)
         started = time.perf_counter()
-        latencies: list[float] = []
+        removed = await app.service.retention.prune()
+        assert removed / (time.perf_counter() - started) > 200
+
+
+async def test_it_runs_beside_requests_without_being_asked(own_place: Place) -> None:
+    settings = own_place.settings(retention_enabled=True, retention_interval=0.1)
+    async with running(settings) as app, own_place.connect() as connection:
         for _ in range(10):
             await fill(connection, 100)
-            began = time.perf_counter()
             await app.pay()
-            latencies.append(time.perf_counter() - began)
-        deleted = 'retention_deleted_rows_total{table="payments"}'
 
         async def has_pruned() -> bool:
-            return await app.metric(deleted) >= KEPT
+            return await app.metric('retention_deleted_rows_total{table="payments"}') == 10 * 101 - KEPT
 
         await until_true(has_pruned)
-        elapsed = time.perf_counter() - started
-        assert await count(connection, "payments") <= SEED + KEPT + 10
-        assert 1_000 / elapsed > 100, "more were inserted in a second than it has to cope with"
-        assert sorted(latencies)[5] < 0.1
+        assert await count(connection, "payments") == SEED + KEPT
 
 
 async def test_an_error_does_not_end_it(own_place: Place) -> None:

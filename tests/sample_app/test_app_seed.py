@@ -126,7 +126,7 @@ async def test_the_task_does_nothing_the_second_time_and_is_quick_about_it(elsew
         await connection.execute("INSERT INTO customers VALUES (999999, 'kept', 'DE', now())")
     started = time.perf_counter()
     await provision(settings)
-    assert time.perf_counter() - started < 0.5
+    assert time.perf_counter() - started < 1
     async with elsewhere.connect() as connection:
         assert await connection.fetchval("SELECT completed_at FROM seed_info") == made
         assert await connection.fetchval("SELECT name FROM customers WHERE id = 999999") == "kept"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import socket
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +14,6 @@ import httpx2
 import pytest
 import structlog
 import uvicorn
-from prometheus_client.parser import text_string_to_metric_families
 from starlette.responses import JSONResponse
 
 from traffic.service import run
@@ -106,6 +106,15 @@ class _Server(uvicorn.Server):
         await self.on_tick(0)
         await self.stop.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:  # noqa: ARG002 - the overridden signature
+        # Like a server that dies: at once, whoever still waits for an answer.
+        for server in self.servers:
+            server.close()
+        for connection in list(self.server_state.connections):
+            connection.transport.abort()
+        for task in list(self.server_state.tasks):
+            task.cancel()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None]:
         yield
@@ -125,16 +134,24 @@ async def serving(service: FakeService, port: int = 0) -> AsyncGenerator[FakeSer
         try:
             yield service
         finally:
-            server.force_exit = True
             server.stop.set()
             await task
 
 
-@pytest.fixture
-async def service() -> AsyncGenerator[FakeService]:
-    """A service that answers."""
+@pytest.fixture(scope="session")
+async def _shared_service(anyio_backend: str) -> AsyncGenerator[FakeService]:  # pyright: ignore[reportUnusedFunction] - a fixture
+    assert anyio_backend == "asyncio"
     async with serving(FakeService()) as served:
         yield served
+
+
+@pytest.fixture
+def service(_shared_service: FakeService) -> FakeService:
+    """A service that answers, and remembers nothing of other tests."""
+    _shared_service.seen = []
+    _shared_service.ready = True
+    _shared_service.answer = None
+    return _shared_service
 
 
 @dataclass
@@ -152,19 +169,16 @@ class Traffic:
 
     async def value(self, name: str, **labels: str) -> float:
         """Return the sum of a metric's series that have these labels."""
-        text = (await self.get("/metrics")).text
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        lines = (await self.get("/metrics")).text.splitlines()
+        wanted = {f'{label}="{value}"' for label, value in labels.items()}
+        found = [re.fullmatch(r"(\w+)(?:\{(.*)\})? (\S+)", line) for line in lines if line.startswith(name)]
+        return sum(float(one[3]) for one in found if one and one[1] == name and wanted <= {*(one[2] or "").split(",")})
 
     async def until(self, least: float, name: str, **labels: str) -> None:
         """Wait until the sum of a metric's series is at least this."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await self.value(name, **labels) < least:  # noqa: ASYNC110 - a metric is all there is to see
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.05)
 
     async def end(self) -> None:
         """Stop it and wait until it has."""
@@ -186,7 +200,7 @@ async def generating(service: FakeService, **settings: object) -> AsyncGenerator
         await traffic.end()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 60) -> None:
     """Wait for a condition."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - the condition is another task's or process's doing, nothing sets an event

@@ -252,7 +252,13 @@ class ConnectionPool:
             database=settings.db_name,
             ssl=settings.db_ssl,
             connect_timeout=settings.connect_timeout,
-            settings={"application_name": APPLICATION_NAME, "statement_timeout": milliseconds, "jit": "off"},
+            settings={
+                "application_name": APPLICATION_NAME,
+                "statement_timeout": milliseconds,
+                # Many short statements side by side: what one gains by compiling or by parallel workers, others lose.
+                "jit": "off",
+                "max_parallel_workers_per_gather": "0",
+            },
         )
         return await create_pool(
             target,
