@@ -18,15 +18,15 @@ import uvloop
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Shares of the routes in the mix, in percent.
+# Shares of the routes in the mix, in percent: those of the demo's traffic.
 _MIX = (
     ("pay", 50),
-    ("status", 20),
-    ("history", 10),
-    ("totals", 13),
-    ("refund", 3),
-    ("settle", 2),
-    ("report", 2),
+    ("status", 22),
+    ("history", 12),
+    ("refund", 5),
+    ("totals", 5),
+    ("settle", 3),
+    ("report", 3),
 )
 _CUSTOMERS = 5000
 _MERCHANTS = 50

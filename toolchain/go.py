@@ -14,6 +14,7 @@ from pathlib import Path
 from infra import versions
 from infra.errors import ToolError
 from infra.paths import DemoHome
+from toolchain.patches import apply_patch
 from toolchain.programs import GoProgram
 from toolchain.progress import Progress, Step
 
@@ -76,20 +77,24 @@ class GoToolchain:
         if target.exists():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Always the same place, so that the next build finds a patched module unchanged.
+        work = self.home.tools / "patched" / program.name
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
         with progress.step(f"build {program.name}") as step:
             step.update("resolving modules")
-            total = self._count_stale(program, step)
+            options = [*program.arguments, *apply_patch(self.executable, program.directory, self.environment, work)]
+            total = self._count_stale(program, options, step)
             temporary = target.with_name(f"{target.name}.{os.getpid()}")
-            command = ["build", "-v", *program.arguments, "-o", str(temporary), program.package]
+            command = ["build", "-v", *options, "-o", str(temporary), program.package]
             self._run(program, command, step, total=total)
             temporary.replace(target)
         return target
 
-    def _count_stale(self, program: GoProgram, step: Step) -> int:
+    def _count_stale(self, program: GoProgram, options: list[str], step: Step) -> int:
         """Packages that are still to be compiled; downloads the modules on the way."""
         template = "{{if .Stale}}{{.ImportPath}}{{end}}"
-        lines = self._run(program, ["list", "-deps", *program.arguments, "-f", template, program.package], step)
-        return len(lines)
+        return len(self._run(program, ["list", "-deps", *options, "-f", template, program.package], step))
 
     def _run(self, program: GoProgram, arguments: list[str], step: Step, *, total: int | None = None) -> list[str]:
         """Run go, follow its standard error, return the lines of its standard output."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from infra import versions
+from toolchain.patches import PATCH_FILE
 
 __all__ = ["PROGRAMS", "GoProgram"]
 
@@ -40,7 +41,7 @@ class GoProgram:
         """Twelve hexadecimal digits over all that decides what the program is, but for the Go release."""
         digest = hashlib.sha256("\0".join((self.package, *self.arguments)).encode())
         for path in sorted(self.directory.rglob("*")):
-            if path.name in {"go.mod", "go.sum"} or path.suffix == ".go":
+            if path.name in {"go.mod", "go.sum", PATCH_FILE} or path.suffix == ".go":
                 digest.update(path.relative_to(self.directory).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:12]
 

@@ -2,7 +2,7 @@
 
 from infra.topology import names
 from infra.topology.model import HttpProbe, Port, Scratch, Service, Volume
-from infra.topology.site import Site
+from infra.topology.site import Site, secret_file
 
 __all__ = ["grafana", "mcp_grafana"]
 
@@ -15,7 +15,7 @@ def grafana(site: Site) -> Service:
         files=(
             site.file("/etc/grafana/grafana.ini", "grafana/grafana.ini"),
             *site.folder("/etc/grafana/provisioning", "grafana/provisioning"),
-            *site.folder("/var/lib/grafana-dashboards", "grafana/dashboards"),
+            *site.folder("/etc/grafana/dashboards", "grafana/dashboards"),
         ),
         volumes=(Volume(name="grafana", path="/var/lib/grafana", size_mib=512),),
         scratch=(Scratch(path="/tmp", size_mib=64),),  # noqa: S108
@@ -29,7 +29,7 @@ def grafana(site: Site) -> Service:
 
 
 def mcp_grafana(site: Site) -> Service:
-    """Grafana for agents that speak MCP; reaches Grafana through the gateway's internal listener."""
+    """Grafana for agents that speak MCP; it asks Grafana through the gateway, which says who asks."""
     return Service(
         name=names.MCP_GRAFANA.service,
         image=site.images["mcp-grafana"],
@@ -39,15 +39,19 @@ def mcp_grafana(site: Site) -> Service:
             "--address",
             "0.0.0.0:8000",
             "--disable-write",
+            "--metrics",
             "--allowed-hosts",
             "mcp-grafana:8000",
         ),
-        env={"GRAFANA_URL": "http://grafana:3000"},
+        env={
+            "GRAFANA_URL": "http://gateway:3000",
+            "GRAFANA_SERVICE_ACCOUNT_TOKEN_FILE": f"/run/secrets/{names.GATEWAY_TOKEN}",
+        },
+        files=(secret_file(names.GATEWAY_TOKEN),),
         ports=(Port(name=names.MCP_GRAFANA.port, number=8000),),
         probe=HttpProbe(port=names.MCP_GRAFANA.port, path="/healthz"),
         memory_mib=256,
         cpus=0.5,
         user=1000,
-        needs=("grafana",),
-        connects=(names.GRAFANA,),
+        connects=(names.GATEWAY,),
     )

@@ -49,8 +49,8 @@ def postgres(site: Site) -> Service:
     )
 
 
-def _log_volume(*, read_only: bool = False) -> Volume:
-    return Volume(name=_LOGS, path="/var/log/postgresql", size_mib=256, read_only=read_only)
+def _log_volume() -> Volume:
+    return Volume(name=_LOGS, path="/var/log/postgresql", size_mib=256)
 
 
 def _log_reader(site: Site) -> Sidecar:
@@ -60,9 +60,10 @@ def _log_reader(site: Site) -> Sidecar:
         name=_LOGS,
         image=site.images["collector"],
         command=(f"--config={config.path}", "--feature-gates=stanza.synchronousLogEmitter"),
+        env={"GOGC": "50"},
         files=(config,),
         volumes=(_log_volume(),),
-        memory_mib=64,
+        memory_mib=96,
         cpus=0.5,
         user=POSTGRES_USER,
         ports=(Port(name="health", number=13133), Port(name="metrics", number=8888)),
@@ -80,6 +81,8 @@ def _log_pruner(site: Site) -> Sidecar:
         entrypoint=("/bin/bash", script.path),
         files=(script,),
         volumes=(_log_volume(),),
+        scratch=(Scratch(path="/tmp", size_mib=1),),  # noqa: S108
+        probe=ExecProbe(command=("/bin/bash", script.path, "--alive")),
         memory_mib=32,
         cpus=0.25,
         user=POSTGRES_USER,

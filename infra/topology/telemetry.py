@@ -15,6 +15,7 @@ def loki(site: Site) -> Service:
         name=names.LOKI.service,
         image=site.images["loki"],
         command=("-config.file=/etc/loki/loki.yaml",),
+        env={"GOMEMLIMIT": "56MiB"},
         files=(site.file("/etc/loki/loki.yaml", "loki/loki.yaml"),),
         volumes=(Volume(name="loki", path="/loki", size_mib=1024),),
         ports=(Port(name=names.LOKI.port, number=3100),),
@@ -32,7 +33,7 @@ def collector(site: Site) -> Service:
         name=names.COLLECTOR_GRPC.service,
         image=site.images["collector"],
         command=("--config=/etc/otelcol/collector.yaml",),
-        env={"TRACES_ENDPOINT": traces},
+        env={"TRACES_ENDPOINT": traces, "GOGC": "50", "GOMEMLIMIT": "144MiB"},
         files=(site.file("/etc/otelcol/collector.yaml", "collector/collector.yaml"),),
         ports=(
             Port(
@@ -53,7 +54,8 @@ def collector(site: Site) -> Service:
             Port(name="health", number=13133),
         ),
         probe=HttpProbe(port="health", path="/"),
-        memory_mib=128,
+        # Room for the queues: minutes of traces and logs while a store is away.
+        memory_mib=192,
         cpus=1,
         user=OWN_USER,
         connects=(traces, names.LOKI),
@@ -66,11 +68,12 @@ def jaeger(site: Site) -> Service:
         name=names.JAEGER.service,
         image=site.images["jaeger"],
         command=("--config=/etc/jaeger/jaeger.yaml",),
+        env={"GOGC": "40", "GOMEMLIMIT": "64MiB"},
         files=(site.file("/etc/jaeger/jaeger.yaml", "jaeger/jaeger.yaml"),),
         volumes=(Volume(name="jaeger", path="/badger", size_mib=1024),),
         ports=(
             Port(name=names.JAEGER.port, number=16686),
-            Port(name=names.JAEGER_OTLP.port, number=4317),
+            Port(name=names.JAEGER_OTLP.port, number=4318),
             Port(name=names.JAEGER_METRICS.port, number=8888),
             Port(name="health", number=13133),
         ),
@@ -89,9 +92,9 @@ def tempo(site: Site) -> Service:
         command=("-config.file=/etc/tempo/tempo.yaml", "-target=all"),
         files=(site.file("/etc/tempo/tempo.yaml", "tempo/tempo.yaml"),),
         volumes=(Volume(name="tempo", path="/var/tempo", size_mib=2048),),
-        ports=(Port(name=names.TEMPO.port, number=3200), Port(name=names.TEMPO_OTLP.port, number=4317)),
+        ports=(Port(name=names.TEMPO.port, number=3200), Port(name=names.TEMPO_OTLP.port, number=4318)),
         probe=HttpProbe(port=names.TEMPO.port, path="/ready"),
-        memory_mib=768,
+        memory_mib=1024,
         cpus=1,
         user=OWN_USER,
     )

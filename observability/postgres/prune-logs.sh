@@ -9,7 +9,7 @@ set -uo pipefail
 
 directory=${LOG_DIRECTORY:-/var/log/postgresql}
 max_bytes=${LOG_MAX_BYTES:-83886080}    # 80 MiB: leaves room below 100 MB for what is written between two rounds
-interval=${LOG_PRUNE_INTERVAL:-2}       # seconds
+interval=${LOG_PRUNE_INTERVAL:-2}       # seconds; an eighth of it while more than half of the bound is taken
 heartbeat=${LOG_PRUNE_HEARTBEAT:-/tmp/prune-logs.alive}
 
 if [[ ${1:-} == --alive ]]; then
@@ -22,11 +22,12 @@ if ! [[ $max_bytes =~ ^[1-9][0-9]*$ && $interval =~ ^[0-9]*\.?[0-9]+$ ]]; then
     exit 2
 fi
 
-# One round: what stands in the directory, oldest first; delete until the rest is below the bound.
+# One round: what stands in the directory, oldest first; delete until the rest is below the bound. Leaves the sum in total.
 prune() {
     local -a files=()
     local -A newest_name=() newest_time=()
-    local total=0 size name kind line
+    local size name kind line
+    total=0
     # Modification time, size, name; a file that vanished while it was listed is skipped.
     mapfile -t files < <(cd "$directory" && stat --format='%.9Y %s %n' -- *.json *.log *.csv 2>/dev/null | sort -n)
     for line in "${files[@]}"; do
@@ -50,9 +51,11 @@ prune() {
 
 # A signal ends the wait at once; without the trap a shell that is process 1 would ignore it.
 trap 'exit 0' TERM INT
+# A storm of lines writes 20 MB/s, so the directory is watched closely once it fills.
+closely=$(awk "BEGIN { print $interval / 8 }")
 while true; do
     prune
     : >"$heartbeat"
-    sleep "$interval" &
+    if ((total * 2 > max_bytes)); then sleep "$closely" & else sleep "$interval" & fi
     wait $!
 done

@@ -119,11 +119,11 @@ class Service:
             self.exporter.start()
         await self.pool.open()
         await self._background_pool.open()
-        await self._begin_job("reference data", _REFERENCE_INTERVAL, self.reference.refresh)
-        await self._begin_job("warm up", float("inf"), lambda: self.pool.warm_up(self.settings.pool_min_size))
+        self._begin_job("reference data", _REFERENCE_INTERVAL, self.reference.refresh)
+        self._begin_job("warm up", float("inf"), lambda: self.pool.warm_up(self.settings.pool_min_size))
         if self.settings.retention_enabled:
-            await self._begin_job("retention", self.settings.retention_interval, self.retention.prune)
-            await self._begin_job("retention of days", _DAYS_INTERVAL, self.retention.prune_days)
+            self._begin_job("retention", self.settings.retention_interval, self.retention.prune)
+            self._begin_job("retention of days", _DAYS_INTERVAL, self.retention.prune_days)
         log.info("service started", version=__version__, port=self.settings.port, admin_port=self.settings.admin_port)
 
     async def stop(self) -> None:
@@ -137,7 +137,7 @@ class Service:
         if self.exporter is not None:
             await asyncio.to_thread(self.exporter.close, _FLUSH_TIMEOUT)
 
-    async def _begin_job(self, name: str, interval: float, job: Callable[[], Awaitable[object]]) -> None:
+    def _begin_job(self, name: str, interval: float, job: Callable[[], Awaitable[object]]) -> None:
         self._jobs.append(asyncio.create_task(repeat(name, interval, job), name=name))
 
     def _make_exporter(self) -> OtlpExporter | None:

@@ -5,6 +5,8 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
+from payment_service.store.errors import classify, describe
+
 log = structlog.get_logger("payment_service.background")
 
 
@@ -19,6 +21,9 @@ async def repeat(name: str, interval: float, job: Callable[[], Awaitable[object]
     while True:
         try:
             await job()
-        except Exception:
-            log.exception("background job failed", job=name)
+        except Exception as error:
+            if classify(error) is None:
+                log.exception("background job failed", job=name)
+            else:
+                log.error("background job failed", job=name, reason=describe(error))  # noqa: TRY400  # an outage needs no traceback a round
         await asyncio.sleep(interval)

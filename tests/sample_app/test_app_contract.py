@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import threading
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +13,8 @@ import pytest
 from tests.sample_app.support import Place, Running, running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Generator
+    from pathlib import Path
 
 pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
 
@@ -232,3 +237,55 @@ async def test_a_declined_payment_says_so_and_moves_no_money(place: Place) -> No
 
 async def test_a_payment_that_is_too_old_is_not_refunded(app: Running) -> None:
     assert (await app.public.post("/payment/1/refund")).status_code == 409
+
+
+@contextmanager
+def runner(status: int, body: bytes) -> Generator[tuple[str, list[tuple[str | None, object]]]]:
+    """Something that incidents can be asked of; what it was asked."""
+    asked: list[tuple[str | None, object]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            wish = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            asked.append((self.headers["Authorization"], wish))
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's own name
+            del format, args
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/compatibility", asked
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+async def test_a_wish_is_handed_on_to_the_runner_with_its_token(place: Place, tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("runner-token\n", encoding="utf-8")
+    answer = {"incident_mode": "missing_index", "previous_mode": "normal", "message": "done"}
+    with runner(200, json.dumps(answer).encode()) as (url, asked):
+        settings = place.settings(incident_runner_url=url, incident_runner_token_file=token)
+        async with running(settings) as app:
+            got = await app.public.post("/trigger-incident", params={"incident_type": "missing_index"})
+    assert (got.status_code, got.json()) == (200, answer)
+    assert asked == [("Bearer runner-token", {"incident_type": "missing_index"})]
+
+
+@pytest.mark.parametrize(("status", "body"), [(500, b"{}"), (401, b"{}"), (200, b"no json")])
+async def test_a_runner_that_fails_is_a_bad_gateway(place: Place, status: int, body: bytes) -> None:
+    with runner(status, body) as (url, _):
+        async with running(place.settings(incident_runner_url=url)) as app:
+            answer = await app.public.post("/trigger-incident", json={"incident_type": "normal"})
+    assert answer.status_code == 502
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_runner_that_is_gone_is_a_bad_gateway(place: Place) -> None:
+    async with running(place.settings(incident_runner_url="http://127.0.0.1:9")) as app:
+        assert (await app.public.post("/trigger-incident", json={"incident_type": "normal"})).status_code == 502

@@ -52,7 +52,7 @@ class Recorder:
         await asyncio.sleep(1)
 
 
-@pytest.mark.parametrize(("rate", "seconds"), [(20, 1.2), (200, 0.8)])
+@pytest.mark.parametrize(("rate", "seconds"), [(20, 0.8), (200, 0.5)])
 async def test_requests_are_sent_at_the_times_of_the_plan(rate: float, seconds: float) -> None:
     recorder, stop = Recorder(), asyncio.Event()
     settings = Settings(rate=rate, seed=3, grace_seconds=0)
@@ -74,9 +74,9 @@ async def test_requests_are_sent_at_the_times_of_the_plan(rate: float, seconds: 
 
 async def test_requests_arrive_at_the_service_at_the_configured_rate(service: FakeService) -> None:
     async with generating(service, rate=20):
-        await until(lambda: len(service.requests) >= 20)
-    at = [seen.at for seen in service.requests[:20]]
-    planned = sum(one.gap for one in islice(arrivals(1, 20, {}), 1, 20))
+        await until(lambda: len(service.requests) >= 12)
+    at = [seen.at for seen in service.requests[:12]]
+    planned = sum(one.gap for one in islice(arrivals(1, 20, {}), 1, 12))
     assert abs((at[-1] - at[0]) - planned) < 0.03 * planned + 0.2
 
 
@@ -84,16 +84,16 @@ async def test_the_load_does_not_sag_when_the_service_stalls(service: FakeServic
     release = asyncio.Event()
     service.answer = silent_for_ever(release)
     async with generating(service, rate=50, grace_seconds=0) as traffic:
-        await until(lambda: len(service.requests) >= 40)
-        took = service.requests[39].at - service.requests[0].at
-        assert await traffic.value("client_requests_in_flight") >= 40
+        await until(lambda: len(service.requests) >= 25)
+        took = service.requests[24].at - service.requests[0].at
+        assert await traffic.value("client_requests_in_flight") >= 25
         release.set()
-    assert took < 5, "less than a second for forty, though none was answered"
+    assert took < 5, "half a second for twenty-five, though none was answered"
 
 
 async def test_all_routes_are_used_and_all_are_answered(service: FakeService) -> None:
-    async with generating(service, rate=60, mix={"report": 20, "settle": 20, "refund": 20}) as traffic:
-        await until(lambda: len(service.requests) >= 70)
+    async with generating(service, rate=90, mix={"report": 20, "settle": 20, "refund": 20, "totals": 20}) as traffic:
+        await until(lambda: len(service.requests) >= 60)
         await traffic.end()
     for route in ROUTES.values():
         pattern = route.template.split("{")[0]
@@ -112,11 +112,11 @@ async def test_the_metrics_say_what_the_clients_saw(service: FakeService) -> Non
 
     service.answer = answer
     async with generating(service, rate=60, mix={"refund": 0, "settle": 0}) as traffic:
-        await traffic.until(15, "client_requests_total", route="POST /payment", outcome="success", status="200")
+        await traffic.until(8, "client_requests_total", route="POST /payment", outcome="success", status="200")
         assert await traffic.value("client_arrival_rate") == 60
-        assert await traffic.value("client_requests_total", outcome="error", status="503") > 2
+        assert await traffic.value("client_requests_total", outcome="error", status="503") > 0
         count = await traffic.value("client_request_duration_seconds_count", route="POST /payment", outcome="success")
-        assert count >= 15
+        assert count >= 8
         assert await traffic.value("client_request_duration_seconds_bucket", route="POST /payment", le="0.3") > 0
         assert await traffic.value("client_requests_shed_total") == 0
         health = (await traffic.get("/health")).json()
@@ -163,11 +163,11 @@ async def test_what_takes_too_long_is_a_timeout(service: FakeService) -> None:
 async def test_above_the_cap_arrivals_are_shed_and_counted(service: FakeService) -> None:
     release = asyncio.Event()
     service.answer = silent_for_ever(release)
-    async with generating(service, rate=60, max_in_flight=10, grace_seconds=0) as traffic:
-        await until(lambda: len(service.requests) == 10)
-        await traffic.until(10, "client_requests_shed_total")
-        assert await traffic.value("client_requests_in_flight") == 10
-        assert len(service.requests) == 10
+    async with generating(service, rate=60, max_in_flight=5, grace_seconds=0) as traffic:
+        await until(lambda: len(service.requests) == 5)
+        await traffic.until(5, "client_requests_shed_total")
+        assert await traffic.value("client_requests_in_flight") == 5
+        assert len(service.requests) == 5
         release.set()
 
 
@@ -200,7 +200,7 @@ async def test_it_never_asks_twice(service: FakeService) -> None:
 
     service.answer = refuse
     async with generating(service, rate=60) as traffic:
-        await until(lambda: len(service.requests) >= 30)
+        await until(lambda: len(service.requests) >= 20)
         await traffic.end()
     keys = [seen.headers["idempotency-key"] for seen in service.requests if "idempotency-key" in seen.headers]
     assert len({*keys}) == len(keys)
@@ -214,7 +214,7 @@ async def test_rubbish_answers_break_nothing(service: FakeService) -> None:
 
     service.answer = answer
     async with generating(service, rate=60) as traffic:
-        await traffic.until(20, "client_requests_total", outcome="success")
+        await traffic.until(12, "client_requests_total", outcome="success")
         assert not traffic.task.done()
 
 

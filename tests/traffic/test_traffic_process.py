@@ -25,9 +25,9 @@ async def start(**variables: str) -> Process:
 
 @pytest.mark.anyio
 async def test_it_runs_quietly_and_stops_when_told(service: FakeService) -> None:
-    process = await start(TARGET=service.url, RATE="50", HOST="127.0.0.1", PORT="0", SUMMARY_SECONDS="0.5")
+    process = await start(TARGET=service.url, RATE="50", HOST="127.0.0.1", PORT="0", SUMMARY_SECONDS="0.3")
     try:
-        await until(lambda: len(service.requests) >= 40)
+        await until(lambda: len(service.requests) >= 25)
         process.send_signal(signal.SIGTERM)
         out, err = await asyncio.wait_for(process.communicate(), 10)
     finally:

@@ -1,0 +1,180 @@
+"""The demo itself, for every committed stack, without Pulumi."""
+
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from gateway.config import Config as GatewayConfig
+from images.catalog import images
+from infra.config import DemoConfig, load_stack_config, stack_names
+from infra.paths import REPOSITORY
+from infra.topology import names
+from infra.topology.demo import demo_topology
+from infra.topology.model import Exposure, File, HttpProbe, SecretFile, Service, Topology
+from infra.topology.settings import compass_settings
+from infra.topology.site import Site
+
+STACKS = stack_names(REPOSITORY)
+
+
+def topology_of(stack: str, **changes: object) -> Topology:
+    config = load_stack_config(REPOSITORY, stack).model_copy(update=changes)
+    return demo_topology(Site(stack=stack, config=config, images=images(config)))
+
+
+@pytest.fixture(params=STACKS)
+def topology(request: pytest.FixtureRequest) -> Topology:
+    return topology_of(str(request.param))
+
+
+def text(service: Service, path: str) -> str:
+    (found,) = [file.content for file in service.files if isinstance(file, File) and file.path == path]
+    return found
+
+
+COMMON = {
+    "postgres",
+    "sample-app",
+    "traffic",
+    "postgres-exporter",
+    "loki",
+    "collector",
+    "prometheus",
+    "alertmanager",
+    "gateway",
+}
+
+
+def test_local_runs_grafana_and_tempo_and_airgap_jaeger() -> None:
+    assert {s.name for s in topology_of("local").services} == COMMON | {"tempo", "grafana", "mcp-grafana"}
+    assert {s.name for s in topology_of("airgap").services} == COMMON | {"jaeger"}
+
+
+def test_the_topology_is_made_without_pulumi() -> None:
+    script = (
+        "import sys; from infra.topology.demo import demo_topology; from infra.topology.validate import validate; "
+        "assert not [name for name in sys.modules if name.split('.')[0] in ('pulumi', 'pulumi_docker')]"
+    )
+    subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, check=True)
+
+
+def test_only_the_gateway_is_at_the_edge(topology: Topology) -> None:
+    assert {service.name for service, port in topology.published() if port.exposure is Exposure.EDGE} == {"gateway"}
+
+
+def test_the_published_ports_are_those_that_compass_documents(topology: Topology) -> None:
+    ports = {port.host_port: f"{service.name}/{port.name}" for service, port in topology.published()}
+    assert ports == {
+        3000: "gateway/grafana",
+        3100: "gateway/loki",
+        3200: "gateway/traces",
+        9090: "gateway/prometheus",
+        4317: "collector/otlp-grpc",
+        4318: "collector/otlp-http",
+        8000: "sample-app/http",
+        5432: "postgres/sql",
+    }
+
+
+def test_every_published_port_can_be_moved_by_a_documented_key(topology: Topology) -> None:
+    aliases = {field.alias for field in DemoConfig.model_fields.values()}
+    assert all(port.host_port_key in aliases for _, port in topology.published())
+
+
+def test_two_stacks_side_by_side_share_no_port_with_an_offset() -> None:
+    first = {port.host_port for _, port in topology_of("airgap").published()}
+    second = {port.host_port for _, port in topology_of("airgap", port_offset=10000).published()}
+    assert not first & second
+
+
+def test_every_service_is_scraped_that_has_metrics(topology: Topology) -> None:
+    prometheus = topology.service("prometheus")
+    documents = [
+        yaml.safe_load(file.content) for file in prometheus.files if isinstance(file, File) and "rules" not in file.path
+    ]
+    targets = {
+        target
+        for document in documents
+        for job in document["scrape_configs"]
+        for static in job["static_configs"]
+        for target in static["targets"]
+    }
+    scraped = {topology.address(endpoint) for endpoint in prometheus.connects} - {"alertmanager:9093"}
+    assert targets - {"localhost:9090", "alertmanager:9093"} == scraped
+
+
+def test_addresses_in_configuration_files_are_connections_of_the_topology(topology: Topology) -> None:
+    addresses = {
+        f"{member.name}:{port.number}"
+        for service in topology.services
+        for member in (service, *service.sidecars)
+        for port in member.ports
+    }
+    for container in topology.containers():
+        allowed = {topology.address(endpoint) for endpoint in container.connects}
+        for file in container.files:
+            if isinstance(file, File):
+                named = {address for address in addresses if address in file.content}
+                assert named <= allowed | _own(topology, container.name), f"{container.name} {file.path}"
+
+
+def _own(topology: Topology, name: str) -> set[str]:
+    return {
+        f"{member.name}:{port.number}"
+        for service in topology.services
+        for member in (service, *service.sidecars)
+        if member.name == name
+        for port in member.ports
+    }
+
+
+def test_the_gateway_accepts_its_configuration_and_asks_every_probe(topology: Topology) -> None:
+    gateway = topology.service("gateway")
+    config = GatewayConfig.model_validate(yaml.safe_load(text(gateway, "/etc/gateway/gateway.yaml")))
+    asked = {probe.service for probe in config.probes if probe.url}
+    http = {
+        member.name
+        for service in topology.services
+        for member in (service, *service.sidecars)
+        if isinstance(member.probe, HttpProbe)
+    }
+    assert asked == http
+    assert all(probe.url is None or probe.url.startswith(f"http://{probe.service}:") for probe in config.probes)
+
+
+def test_the_gateway_starts_last(topology: Topology) -> None:
+    assert set(topology.service("gateway").needs) == {w.name for w in topology.workloads} - {"gateway"}
+
+
+def test_secrets_are_files_and_every_container_has_only_its_own(topology: Topology) -> None:
+    held = {container.name: container.secrets for container in topology.containers()}
+    assert held["sample-app"] == {names.PAYMENT_APP_PASSWORD}
+    assert held["traffic"] == held["loki"] == held["prometheus"] == frozenset()
+    assert held["postgres-exporter"] == {names.POSTGRES_EXPORTER_PASSWORD}
+    assert held["gateway"] == {names.GATEWAY_TOKEN}
+    assert {name for name, secrets in held.items() if names.POSTGRES_PASSWORD in secrets} == {"postgres", "database"}
+    for container in topology.containers():
+        for file in container.files:
+            if isinstance(file, SecretFile):
+                assert file.path == f"/run/secrets/{file.secret.name}"
+
+
+def test_every_compass_setting_has_an_endpoint_that_is_published(topology: Topology) -> None:
+    published = {(service.name, port.name) for service, port in topology.published()}
+    for setting in compass_settings():
+        if setting.endpoint:
+            assert (setting.endpoint.service, setting.endpoint.port) in published
+
+
+def test_no_image_floats(topology: Topology) -> None:
+    assert all(any(c.isdigit() for c in image.version) for image in topology.images)
+
+
+def test_every_container_runs_as_a_numeric_user(topology: Topology) -> None:
+    assert all(container.user > 0 for container in topology.containers())
+
+
+def test_the_memory_limits_fit_a_laptop(topology: Topology) -> None:
+    assert sum(container.memory_mib for container in topology.containers()) < 5 * 1024

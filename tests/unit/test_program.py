@@ -1,0 +1,102 @@
+"""The whole program under mocks: every stack, up and preview."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pulumi
+import pytest
+from pulumi_recorder import Recorder
+
+from infra.config import load_stack_config, stack_names
+from infra.errors import ConfigError
+from infra.outputs import outputs
+from infra.paths import REPOSITORY
+from infra.program import make_topology, read_config
+from infra.stack_secrets import StackSecrets
+from infra.targets.docker.hooks import NoHooks
+from infra.targets.docker.target import DockerTarget
+from infra.topology.settings import compass_settings
+
+Run = Callable[[str, Callable[[], dict[str, Any]]], Recorder]
+CONTAINER = "docker:index/container:Container"
+
+
+def program(stack: str) -> dict[str, Any]:
+    config = load_stack_config(REPOSITORY, stack)
+    topology = make_topology(stack, config)
+    secrets = StackSecrets.ephemeral(topology.secrets)
+    deployment = DockerTarget(stack, hooks=NoHooks()).deploy(topology, secrets)
+    return outputs(config, topology, deployment, secrets)
+
+
+@pytest.fixture(params=stack_names(REPOSITORY))
+def rendered(request: pytest.FixtureRequest, run: Run) -> tuple[str, Recorder]:
+    stack = str(request.param)
+    return stack, run(stack, lambda: program(stack))
+
+
+def test_every_container_of_the_topology_is_registered_with_its_name(rendered: tuple[str, Recorder]) -> None:
+    stack, recorder = rendered
+    topology = make_topology(stack, load_stack_config(REPOSITORY, stack))
+    assert {one.inputs["name"] for one in recorder.of_type(CONTAINER)} == {
+        f"compass-{stack}-{container.name}" for container in topology.containers()
+    }
+
+
+def test_every_setting_is_an_output_and_those_with_the_token_are_secret(rendered: tuple[str, Recorder]) -> None:
+    _, recorder = rendered
+    for setting in compass_settings():
+        value = recorder.outputs[setting.name]
+        assert isinstance(value, pulumi.Output) is setting.secret, setting.name
+    assert {setting.name for setting in compass_settings() if setting.secret} == {
+        "GRAFANA_TOKEN",
+        "GRAFANA_SERVICE_ACCOUNT_TOKEN",
+        "TEMPO_URL",
+        "TEMPO_MCP_URL",
+        "LOKI_URL",
+        "LOKI_QUERY_URL",
+        "PROMETHEUS_URL",
+        "MIMIR_URL",
+    }
+
+
+def test_outputs_are_addresses_on_the_loopback_and_by_service_name_inside(rendered: tuple[str, Recorder]) -> None:
+    stack, recorder = rendered
+    assert recorder.outputs["GRAFANA_URL"] == "http://127.0.0.1:3000"
+    assert recorder.outputs["inside"]["GRAFANA_URL"] == "http://gateway:3000"
+    assert recorder.outputs["inside"]["OTLP_HTTP_ENDPOINT"] == "http://collector:4318"
+    assert recorder.outputs["network"] == f"compass-{stack}"
+    services = recorder.outputs["topology"]["services"]
+    assert services["gateway"]["addresses"]["prometheus"] == "127.0.0.1:9090"
+
+
+def test_the_gateway_depends_on_everything_and_the_app_on_the_task(rendered: tuple[str, Recorder]) -> None:
+    _, recorder = rendered
+    urns = {one.name: one.urn for one in recorder.of_type(CONTAINER)}
+    sidecars = {"postgres-logs-container", "postgres-log-pruner-container"}
+    everything = {urn for name, urn in urns.items() if name != "gateway-container" and name not in sidecars}
+    assert everything <= recorder.named("gateway-container").dependencies
+    assert urns["database-container"] in recorder.named("sample-app-container").dependencies
+    assert urns["postgres-container"] in recorder.named("database-container").dependencies
+
+
+def test_no_secret_is_in_an_environment_or_an_argument(rendered: tuple[str, Recorder]) -> None:
+    _, recorder = rendered
+    for one in recorder.of_type(CONTAINER):
+        plain = str([one.inputs.get(key) for key in ("envs", "command", "entrypoints", "labels", "healthcheck")])
+        assert "PASSWORD=" not in plain.replace("PASSWORD_FILE", "")
+        assert "TOKEN=" not in plain.replace("TOKEN_FILE", "")
+
+
+def test_the_configuration_is_read_as_the_engine_hands_it_over(run: Run) -> None:
+    from pulumi.runtime.config import set_all_config  # noqa: PLC0415 # after the fixture has set the runtime up
+
+    def read() -> dict[str, Any]:
+        set_all_config({"compass-demo:trafficRate": "5", "docker:host": "x"})
+        config = read_config("test")
+        set_all_config({"compass-demo:trafficRat": "5"})
+        with pytest.raises(ConfigError, match=r"Pulumi.test.yaml: unknown key compass-demo:trafficRat"):
+            read_config("test")
+        return {"rate": config.traffic_rate}
+
+    assert run("test", read).outputs == {"rate": 5}
