@@ -18,4 +18,5 @@ def describe_machine() -> str:
         ]
         model = names[0] if names else model
     memory = psutil.virtual_memory().total / 2**30
-    return f"{model}, {psutil.cpu_count()} cores, {memory:.0f} GiB, {platform.system()} {platform.release()}, Python {platform.python_version()}"
+    system = f"{platform.system()} {platform.release()}, Python {platform.python_version()}"
+    return f"{model}, {psutil.cpu_count()} cores, {memory:.0f} GiB, {system}"

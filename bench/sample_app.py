@@ -7,10 +7,11 @@ Three modes, measured in turns, so that a noisy machine disturbs all of them ali
 * off: no spans, no OTLP. Metrics and the log line on stdout stay.
 * bare: no metrics and no log line either.
 
-The app is pinned to one core; PostgreSQL (a container, unless the superuser DSN of an empty server is given), the load
-generator and the OTLP receiver (a process that takes everything and keeps nothing) share the others. If there is only
-one other, PostgreSQL is slower than the app, and the app would idle: then processes that do nothing compete with it for
-its core (--rivals), in all modes alike, so that it is the app that limits. "core used" tells whether it did.
+The app is pinned to one core; PostgreSQL (a container, unless the superuser DSN of an empty server is given), the
+load generator and the OTLP receiver (a process that takes everything and keeps nothing) share the others. If there is
+only one other, PostgreSQL is slower than the app, which then idles ("core used"). So the measure is requests per
+second of the app's own CPU time, all its threads and the kernel's work for them included: what one core can do at
+most. --rivals N lets N processes that do nothing compete for the app's core, so that it is the limit even then.
 """
 
 import argparse
@@ -42,7 +43,7 @@ MODES: dict[str, dict[str, str]] = {
 COMMANDS: dict[str, list[str]] = {}
 """Another command than the app's own, for modes that are no settings of it."""
 _RIVAL = "while True: pass"
-_HEAD = "| requests | telemetry | requests/s | of off | of bare | CPU µs/request | of off | of bare | core used |"
+_HEAD = "| requests | telemetry | per CPU second | of off | of bare | requests/s | of off | of bare | core used |"
 _HEAD_AT_RATE = " p50 ms | p99 ms | RSS MiB | errors |"
 
 
@@ -51,7 +52,7 @@ class Sample:
     """One measurement of one mode."""
 
     rate: float
-    cpu_us: float
+    per_cpu: float
     used: float
     errors: int
     p50_ms: float
@@ -153,7 +154,7 @@ def measure(mode: str, mix: str, chosen: argparse.Namespace, where: dict[str, st
         steady = load(mix, chosen.seconds, cores[1:], *connections, "--rate", str(chosen.rate))
         return Sample(
             rate=fast["rate"],
-            cpu_us=1e6 * used / fast["requests"],
+            per_cpu=fast["requests"] / used,
             used=used / elapsed * (1 + chosen.rivals),
             errors=round(fast["errors"] + steady["errors"]),
             p50_ms=steady["p50_ms"],
@@ -180,8 +181,9 @@ def table(samples: dict[tuple[str, str], list[Sample]]) -> str:
         def median(field: str, taken: list[Sample] = taken) -> float:
             return statistics.median(getattr(one, field) for one in taken)
 
-        cells = [mix, mode, f"{median('rate'):.0f}", share(mix, mode, "off", "rate"), share(mix, mode, "bare", "rate")]
-        cells += [f"{median('cpu_us'):.0f}", share(mix, mode, "off", "cpu_us"), share(mix, mode, "bare", "cpu_us")]
+        cells = [mix, mode]
+        for field in ("per_cpu", "rate"):
+            cells += [f"{median(field):.0f}", share(mix, mode, "off", field), share(mix, mode, "bare", field)]
         cells += [f"{100 * median('used'):.0f} %", f"{median('p50_ms'):.2f}", f"{median('p99_ms'):.1f}"]
         cells += [f"{median('rss_mib'):.0f}", str(sum(one.errors for one in taken))]
         lines.append(f"| {' | '.join(cells)} |")
@@ -200,15 +202,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=8.0, help="of each measurement (%(default)s)")
     parser.add_argument("--rate", type=float, default=100.0, help="requests/s of the latency measurement (%(default)s)")
     parser.add_argument("--connections", type=int, default=16, help="of the load generator and the pool (%(default)s)")
-    parser.add_argument("--rivals", type=int, help="processes that compete for the app's core (2 on two cores, else 0)")
+    parser.add_argument("--rivals", type=int, default=0, help="processes that compete for the app's core (%(default)s)")
     parser.add_argument("--mix", choices=("pay", "mix"), action="append", help="what to send (both)")
     parser.add_argument("--mode", choices=tuple(MODES), action="append", help="what to measure (all)")
     chosen = parser.parse_args()
-    cores = len(os.sched_getaffinity(0))
-    if cores < 2:
+    if len(os.sched_getaffinity(0)) < 2:
         parser.error("two cores are needed: one for the app, one for everything else")
-    if chosen.rivals is None:
-        chosen.rivals = 2 if cores == 2 else 0
     return chosen
 
 

@@ -12,7 +12,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,7 +26,6 @@ from cli.session import Session
 from infra.paths import REPOSITORY, DemoHome
 from infra.stack_secrets import StackSecrets
 from infra.topology.model import Container, Endpoint, ExecProbe, File, HttpProbe, Service, Sidecar, Task
-from toolchain.engine import Engine
 
 _POLL_SECONDS = 0.05
 _NETWORK = "compass-bench"
@@ -49,7 +48,7 @@ def demo(*arguments: str) -> float:
     return time.monotonic() - started
 
 
-def task_seconds(engine: Engine, name: str) -> float:
+def task_seconds(name: str) -> float:
     """How long a container ran that has ended."""
     answer = subprocess.run(
         ["docker", "inspect", "--format", "{{.State.StartedAt}} {{.State.FinishedAt}}", name],
@@ -58,7 +57,6 @@ def task_seconds(engine: Engine, name: str) -> float:
         text=True,
     ).stdout.split()
     begin, end = (_seconds(text) for text in answer)
-    assert engine
     return end - begin
 
 
@@ -70,7 +68,7 @@ def _seconds(timestamp: str) -> float:
 def measure_demo(session: Session) -> Figures:
     """One life of the stack."""
     up = demo("up", session.stack)
-    seed = task_seconds(session.engine, f"compass-{session.stack}-database")
+    seed = task_seconds(f"compass-{session.stack}-database")
     nothing = demo("up", session.stack)
     destroy = demo("destroy", session.stack)
     return Figures(up, seed, nothing, destroy)
@@ -102,7 +100,7 @@ class PlainDocker:
                 future.result()
         ready = time.monotonic() - started
         task = next(iter(topology.tasks))
-        return ready, task_seconds(self._session.engine, self._name(task))
+        return ready, task_seconds(self._name(task))
 
     def remove(self) -> None:
         """Everything that ``run`` made."""
@@ -206,7 +204,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 @contextmanager
-def plain(session: Session) -> Iterator[PlainDocker]:
+def plain(session: Session) -> Generator[PlainDocker]:
     """Plain docker in a folder that the containers' users can read, removed afterwards."""
     with tempfile.TemporaryDirectory(prefix="compass-bench-") as folder:
         Path(folder).chmod(0o755)
@@ -256,9 +254,7 @@ def _print(figures: list[Figures], plains: list[tuple[float, float]], memory: fl
     print(f"| our `up` against 1.5 times plain `docker run` plus the seed | {up:.1f} s | {allowed:.1f} s |")
     print(f"| `up` with nothing to change | {median(f.nothing for f in figures):.1f} s | 3 s |")
     print(f"| `destroy` | {median(f.destroy for f in figures):.1f} s | 15 s |")
-    print(
-        f"| memory of the whole stack after {minutes:g} minutes of default traffic | {memory / 1024:.2f} GiB | 0.6 GiB |"
-    )
+    print(f"| memory of the whole stack after {minutes:g} min of default traffic | {memory / 1024:.2f} GiB | 0.6 GiB |")
 
 
 if __name__ == "__main__":

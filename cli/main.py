@@ -185,6 +185,16 @@ def shell_env() -> None:
 
 
 @app.command()
+def topology(stack: StackArgument = None) -> None:
+    """Draw what a stack consists of, as a Mermaid flow chart."""
+    from infra.topology.diagram import to_mermaid  # noqa: PLC0415
+
+    home = DemoHome.default()
+    session = Session(the_stack(home, stack), home, make_display())
+    print(to_mermaid(session.topology), end="")
+
+
+@app.command()
 def doctor(stack: StackArgument = None, as_json: JsonOption = False) -> None:
     """Say what this machine has of what the demo needs; exit code 1 if something is missing."""
     home = DemoHome.default()

@@ -1,5 +1,7 @@
 """Retention: payments beyond the seed are pruned, oldest first, so that the database keeps its size."""
 
+import math
+
 import structlog
 
 from payment_service.settings import ServiceSettings
@@ -14,16 +16,15 @@ log = structlog.get_logger("payment_service.retention")
 _LOCK_KEY = 5_140_962_377
 
 _LOCK = Statement(operation="SELECT", sql="SELECT pg_try_advisory_xact_lock($1)")
+_SEED = Statement(
+    operation="SELECT", collection="seed_info", sql="SELECT last_payment_id, payments AS number FROM seed_info"
+)
+_NEWEST = Statement(operation="SELECT", collection="payments", sql="SELECT max(id) FROM payments")
+# Its bounds are parameters, not a join with the seed's row: so the planner sees a range of the primary key.
 _DUE = Statement(
     operation="SELECT",
     collection="payments",
-    # Ids are handed out in order, so their distance bounds the number of rows from above.
-    sql="""
-        SELECT p.id FROM payments p, seed_info s
-        WHERE p.id > s.last_payment_id
-          AND p.id <= (SELECT max(id) FROM payments) - ceil(s.payments * $1::float8)::bigint
-        ORDER BY p.id LIMIT $2 FOR UPDATE OF p SKIP LOCKED
-    """,
+    sql="SELECT id FROM payments WHERE id > $1 AND id <= $2 ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED",
 )
 _ENTRIES = Statement(
     operation="DELETE",
@@ -96,7 +97,13 @@ class Retention:
         async with session.transaction():
             if not await session.fetchval(_LOCK, _LOCK_KEY):
                 return 0
-            rows = await session.fetch(_DUE, self._settings.retention_share, self._settings.retention_batch)
+            seed = await session.fetchrow(_SEED)
+            newest = await session.fetchval(_NEWEST)
+            if seed is None or newest is None:
+                return 0
+            # Ids are handed out in order, so their distance bounds the number of rows from above.
+            oldest_kept = newest - math.ceil(seed["number"] * self._settings.retention_share)
+            rows = await session.fetch(_DUE, seed["last_payment_id"], oldest_kept, self._settings.retention_batch)
             ids = [row["id"] for row in rows]
             if not ids:
                 return 0

@@ -6,6 +6,7 @@ closed.
 """
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -54,6 +55,9 @@ async def serve(settings: ServiceSettings) -> None:
     service = Service(settings)
     await service.start()
     public, admin = (_make_server(app, settings) for app in (service.public_app(), service.admin_app()))
+    # What lives as long as the process need not be looked at by every garbage collection.
+    gc.collect()
+    gc.freeze()
     running = [asyncio.create_task(server.serve([sock])) for server, sock in zip((public, admin), sockets, strict=True)]
     try:
         await stop.wait()

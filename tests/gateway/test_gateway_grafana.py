@@ -15,14 +15,21 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-async def grafana() -> AsyncGenerator[tuple[RunningGateway, FakeBackend]]:
+@pytest.fixture(scope="module")
+async def _shared_grafana(anyio_backend: str) -> AsyncGenerator[tuple[RunningGateway, FakeBackend]]:  # pyright: ignore[reportUnusedFunction] - a fixture
+    assert anyio_backend == "asyncio"
     backend = FakeBackend("grafana")
     backend.always("/", lambda: HTMLResponse("<title>Grafana</title>", headers={"Set-Cookie": "grafana_session=1"}))
     async with serving(backend) as url:
         config = make_config(distribution="upstream", backends__grafana={"url": url, "user": "compass-viewer"})
         async with running(config) as gateway:
             yield gateway, backend
+
+
+@pytest.fixture
+def grafana(_shared_grafana: tuple[RunningGateway, FakeBackend]) -> tuple[RunningGateway, FakeBackend]:
+    _shared_grafana[1].seen.clear()
+    return _shared_grafana
 
 
 async def test_a_person_sees_grafana_as_the_viewer_that_the_gateway_asserts(

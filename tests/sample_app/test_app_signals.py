@@ -14,7 +14,15 @@ from payment_service.telemetry.context import RequestContext, begin
 from payment_service.telemetry.export import varint
 from payment_service.telemetry.logs import configure_logging, redact, redact_text
 from payment_service.telemetry.metrics import SERVICE, Metrics, exemplar
-from payment_service.telemetry.spans import CLIENT, INTERNAL, SERVER, SpanTemplate, Tracer, to_any_value
+from payment_service.telemetry.spans import (
+    CLIENT,
+    INTERNAL,
+    SERVER,
+    SpanTemplate,
+    Tracer,
+    encode_attributes,
+    to_any_value,
+)
 from prometheus_client.openmetrics.parser import (
     text_string_to_metric_families,  # pyright: ignore[reportUnknownVariableType] - partly typed library
 )
@@ -130,10 +138,11 @@ def test_a_server_span_has_the_ids_of_its_request() -> None:
     context = request()
     tracer = Tracer(sent.append)
     template = SpanTemplate("POST /payment", SERVER, {"http.route": "/payment"})
-    tracer.record_server(template, context, 1, 2, attributes={"url.path": "/payment"}, failed=True)
+    tracer.record_server(template, context, 1, 2, dynamic=encode_attributes({"url.path": "/payment"}), failed=True)
     root = request(None)
-    tracer.record_server(template, root, 1, 2, attributes={}, failed=False)
+    tracer.record_server(template, root, 1, 2, dynamic=b"", failed=False)
     first, second = (decode(each) for each in sent)
+    assert attributes(first.attributes) == {"http.route": "/payment", "url.path": "/payment"}
     assert (first.span_id, first.parent_span_id.hex(), first.trace_state, first.flags) == (
         context.span_id,
         PARENT,
@@ -149,7 +158,7 @@ def test_what_is_not_sampled_or_has_nowhere_to_go_is_not_recorded() -> None:
     unsampled = request(HEADER[:-2] + "00")
     template = SpanTemplate("x", INTERNAL, {})
     Tracer(sent.append).record(template, unsampled, 1, 2)
-    Tracer(sent.append).record_server(template, unsampled, 1, 2, attributes={}, failed=False)
+    Tracer(sent.append).record_server(template, unsampled, 1, 2, dynamic=b"", failed=False)
     Tracer(None).record(template, request(), 1, 2)
     assert sent == []
     assert not Tracer(None).records(request())

@@ -83,7 +83,6 @@ async def test_a_payment_is_a_trace_with_stable_names(
     assert [span.name for span in children] == [
         "db.pool.acquire",
         "SELECT payments",
-        "BEGIN",
         "INSERT payments",
         "INSERT merchant_daily_totals",
         "COMMIT",

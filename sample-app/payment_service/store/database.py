@@ -17,7 +17,7 @@ from payment_service.store.pool import ConnectionPool, Lease
 from payment_service.store.retry import retry
 from payment_service.store.session import Session, StatementTracer
 from payment_service.telemetry.context import RequestContext, current_request
-from payment_service.telemetry.metrics import Metrics, exemplar
+from payment_service.telemetry.metrics import Metrics
 from payment_service.telemetry.spans import Tracer
 
 log = structlog.get_logger("payment_service.database")
@@ -127,7 +127,7 @@ class Database:
                 self._metrics.pool_acquire_timeouts.inc()
             raise
         finally:
-            self._metrics.pool_acquire_duration.observe(time.perf_counter() - started, exemplar(request))
+            self._metrics.pool_acquire_duration.observe(time.perf_counter() - started)
             if request is not None:
                 self._statements.record_acquire(request, start, error)
 

@@ -11,7 +11,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no ty
 from payment_service.settings import ServiceSettings
 from payment_service.store.driver import Connection, Record
 from payment_service.store.errors import classify, sqlstate
-from payment_service.store.statements import BEGIN, COMMIT, ROLLBACK, Statement
+from payment_service.store.statements import COMMIT, ROLLBACK, Statement
 from payment_service.telemetry.context import RequestContext
 from payment_service.telemetry.spans import CLIENT, INTERNAL, AttributeValue, SpanTemplate, Tracer
 
@@ -165,6 +165,10 @@ class Session:
         """A transaction: commits at the end of the block, rolls back on an exception."""
         return Transaction(self)
 
+    async def begin(self) -> None:
+        """Begin a transaction; `transaction` does, and ends it too."""
+        await self._connection.execute("BEGIN")
+
     async def _run(self, statement: Statement, method: Callable[..., Awaitable[T]], args: tuple[object, ...]) -> T:
         if self._request is None:
             return await method(statement.sql, *args)
@@ -187,7 +191,8 @@ class Transaction:
         self._session = session
 
     async def __aenter__(self) -> None:
-        await self._session.execute(BEGIN)
+        # No span: it does nothing on the server but take note.
+        await self._session.begin()
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

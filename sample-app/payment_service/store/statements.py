@@ -23,6 +23,5 @@ class Statement:
         object.__setattr__(self, "summary", f"{self.operation} {self.collection}".rstrip())
 
 
-BEGIN = Statement(operation="BEGIN", sql="BEGIN")
 COMMIT = Statement(operation="COMMIT", sql="COMMIT")
 ROLLBACK = Statement(operation="ROLLBACK", sql="ROLLBACK")

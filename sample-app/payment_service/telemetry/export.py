@@ -51,7 +51,8 @@ class _Signal:
         self.unsent_size = 0
         self._resource = resource
         self._scope = scope
-        self._item_field = item_field
+        self._tag = bytes((item_field << 3 | 2,))
+        self._prefixes: dict[int, bytes] = {}
         self._dropped = dropped
 
     def put(self, item: bytes) -> None:
@@ -77,10 +78,14 @@ class _Signal:
 
         Field 1 is the group of a resource, its field 2 the group of a scope, its field 2 the items.
         """
-        tag = bytes((self._item_field << 3 | 2,))
+        prefixes = self._prefixes
         parts: list[bytes] = [self._scope]
         for item in items:
-            parts += (tag, varint(len(item)), item)
+            size = len(item)
+            prefix = prefixes.get(size)
+            if prefix is None:
+                prefix = prefixes[size] = self._tag + varint(size)
+            parts += (prefix, item)
         scoped = b"".join(parts)
         group = self._resource + b"\x12" + varint(len(scoped)) + scoped
         return b"\x0a" + varint(len(group)) + group

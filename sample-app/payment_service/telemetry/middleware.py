@@ -6,6 +6,7 @@ Each request becomes a span, a log line and a measurement, and gets an answer wh
 import asyncio
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -16,7 +17,7 @@ from payment_service.problems import Problem, answer_unexpected
 from payment_service.telemetry.context import RequestContext, begin, current_request
 from payment_service.telemetry.logs import redact_text
 from payment_service.telemetry.metrics import SERVICE, Metrics, exemplar
-from payment_service.telemetry.spans import SERVER, AttributeValue, SpanTemplate, Tracer
+from payment_service.telemetry.spans import SERVER, AttributeValue, SpanTemplate, Tracer, encode_attributes
 
 log = structlog.get_logger("payment_service.http")
 
@@ -124,15 +125,10 @@ class TelemetryMiddleware:
             histogram.observe(seconds, exemplar(request))
         if request.sampled:
             template = self._templates.get(key) or self._make_template(scope, key)
-            attributes = _dynamic_attributes(scope)
+            client = scope.get("client")
+            dynamic = _encode_dynamic(scope["path"][:_SHOWN], client[0] if client else "")
             self._tracer.record_server(
-                template,
-                request,
-                start,
-                start + round(seconds * 1e9),
-                attributes=attributes,
-                failed=failed,
-                error=error,
+                template, request, start, start + int(seconds * 1e9), dynamic=dynamic, failed=failed, error=error
             )
         fields: dict[str, Any] = {
             "method": method,
@@ -204,8 +200,7 @@ def _begin(scope: Scope, *, traced: bool) -> RequestContext:
     return begin(traceparent, tracestate, request_id, traced=traced)
 
 
-def _dynamic_attributes(scope: Scope) -> dict[str, AttributeValue]:
-    attributes: dict[str, AttributeValue] = {"url.path": redact_text(scope["path"][:_SHOWN])}
-    if scope.get("client"):
-        attributes["client.address"] = scope["client"][0]
-    return attributes
+@lru_cache(maxsize=1024)
+def _encode_dynamic(path: str, client: str) -> bytes:
+    attributes = {"url.path": redact_text(path)}
+    return encode_attributes(attributes | {"client.address": client} if client else attributes)

@@ -29,9 +29,11 @@ _LOCAL_PARENT = 0x101
 _REMOTE_PARENT = 0x301
 _STACK_CHARACTERS = 4000
 
-# The ids and times of a span below the request's, in protobuf's wire format: field number and type, length, value.
-# The lengths are fixed, so one call packs all of it. (A test reads it back with OTLP's own classes.)
+# The ids and times of a span below the request's, and of the request's own, in protobuf's wire format: field number
+# and type, length, value. The lengths are fixed, so one call packs all of it. (A test reads it back with OTLP's own
+# classes.)
 _CHILD: Final = struct.Struct("<BB16sBBQBB8sBQBQ").pack
+_OWN: Final = struct.Struct("<BB16sBB8sBQBQ").pack
 _TRACE_ID: Final = (1 << 3 | 2, 16)
 _SPAN_ID: Final = (2 << 3 | 2, 8)
 _PARENT_ID: Final = (4 << 3 | 2, 8)
@@ -151,7 +153,7 @@ class Tracer:
         start: int,
         end: int,
         *,
-        attributes: Mapping[str, AttributeValue],
+        dynamic: bytes,
         failed: bool,
         error: BaseException | None = None,
     ) -> None:
@@ -162,25 +164,40 @@ class Tracer:
             request: The request.
             start: Nanoseconds since the epoch.
             end: The same.
-            attributes: What this span has beyond the template.
+            dynamic: Attributes that this span has beyond the template, encoded.
             failed: Whether the service, not the caller, is to blame for the outcome.
             error: The exception behind it, if there was one.
         """
         if self._sink is None or not request.sampled:
             return
-        own = Span(
-            trace_id=request.trace_id,
-            span_id=request.span_id,
-            start_time_unix_nano=start,
-            end_time_unix_nano=end,
-            trace_state=request.trace_state,
+        span = template.encoded + _OWN(
+            *_TRACE_ID, request.trace_id, *_SPAN_ID, request.span_id, _START, start, _END, end
         )
-        if request.parent_id:
-            own.parent_span_id = request.parent_id
-            own.flags = _REMOTE_PARENT
-        if failed:
-            own.status.code = Status.StatusCode.STATUS_CODE_ERROR
-        self._sink(template.encoded + own.SerializeToString() + _encode_rest(attributes, error, end))
+        span += dynamic
+        if request.parent_id or request.trace_state or failed:
+            span += _encode_origin(request, failed=failed)
+        if error is not None:
+            span += _encode_rest({}, error, end)
+        self._sink(span)
+
+
+def encode_attributes(attributes: Mapping[str, AttributeValue]) -> bytes:
+    """Attributes as a part of a span.
+
+    Args:
+        attributes: Values by name.
+    """
+    return Span(attributes=to_key_values(attributes)).SerializeToString()
+
+
+def _encode_origin(request: RequestContext, *, failed: bool) -> bytes:
+    part = Span(trace_state=request.trace_state)
+    if request.parent_id:
+        part.parent_span_id = request.parent_id
+        part.flags = _REMOTE_PARENT
+    if failed:
+        part.status.code = Status.StatusCode.STATUS_CODE_ERROR
+    return part.SerializeToString()
 
 
 def _encode_rest(attributes: Mapping[str, AttributeValue], error: BaseException | None, time: int) -> bytes:
