@@ -47,7 +47,7 @@ def examine(home: DemoHome, make_session: Callable[[str], Session], stack: str) 
     except DemoError as error:
         yield Finding("Docker engine", ok=False, detail=str(error))
         return
-    info = engine.info()
+    info = engine.info
     size = f"{info.version} at {engine.host}, {info.cpus} processors, {info.memory_mib} MiB"
     yield Finding("Docker engine", ok=True, detail=size)
     checks = {

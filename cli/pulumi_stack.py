@@ -14,9 +14,9 @@ import psutil
 from pulumi import automation
 from pulumi.automation import errors, events
 
+from cli.engine_stack import open_stack, run_quietly
 from cli.progress import Display
 from infra.errors import DemoError
-from infra.paths import REPOSITORY
 from toolchain.progress import Step
 
 __all__ = ["Changes", "PulumiStack"]
@@ -51,13 +51,17 @@ class _Events:
     display: Display
     changes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     faults: list[str] = field(default_factory=list[str])
+    outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     steps: dict[str, AbstractContextManager[Step]] = field(default_factory=dict[str, AbstractContextManager[Step]])
 
     def __call__(self, event: events.EngineEvent) -> None:
         if event.resource_pre_event:
             self._start(event.resource_pre_event.metadata)
         elif event.res_outputs_event:
-            self._end(event.res_outputs_event.metadata.urn, failed=False)
+            metadata = event.res_outputs_event.metadata
+            self._end(metadata.urn, failed=False)
+            if metadata.type == "pulumi:pulumi:Stack" and metadata.new is not None:
+                self.outputs.update(metadata.new.outputs or {})
         elif event.res_op_failed_event:
             self._end(event.res_op_failed_event.metadata.urn, failed=True)
         elif event.diagnostic_event and event.diagnostic_event.severity == "error":
@@ -103,57 +107,60 @@ class PulumiStack:
         self._display = display
 
     def up(self, *, refresh: bool) -> tuple[Changes, dict[str, Any]]:
-        """``pulumi up``; returns what changed and the outputs, secrets in clear.
+        """``pulumi up``; returns what changed and the outputs, secrets masked.
 
         Raises:
             DemoError: the engine's or the program's own words.
         """
-        outputs: dict[str, Any] = {}
-
-        def run(stack: automation.Stack, follow: Callable[[events.EngineEvent], None]) -> None:
-            result = stack.up(on_event=follow, refresh=refresh, **self._options())
-            outputs.update({name: output.value for name, output in result.outputs.items()})
-
-        return self._follow(run), outputs
+        return self._follow(
+            lambda stack, follow: stack.up(on_event=follow, refresh=refresh, program=run_quietly, **self._options())
+        )
 
     def preview(self, *, refresh: bool) -> Changes:
         """``pulumi preview``."""
-        return self._follow(lambda stack, follow: stack.preview(on_event=follow, refresh=refresh, parallel=_PARALLEL))
+
+        def operate(stack: automation.Stack, follow: Callable[[events.EngineEvent], None]) -> None:
+            stack.preview(on_event=follow, refresh=refresh, program=run_quietly, parallel=_PARALLEL)
+
+        return self._follow(operate)[0]
 
     def destroy(self) -> Changes:
         """``pulumi destroy`` and ``pulumi stack rm``."""
 
-        def run(stack: automation.Stack, follow: Callable[[events.EngineEvent], None]) -> None:
+        def operate(stack: automation.Stack, follow: Callable[[events.EngineEvent], None]) -> None:
             stack.destroy(on_event=follow, **self._options())
             # By default this deletes Pulumi.<stack>.yaml, which is part of the checkout.
             stack.workspace.remove_stack(self.name, preserve_config=True)
 
-        return self._follow(run)
+        return self._follow(operate)[0]
 
     def outputs(self) -> dict[str, Any]:
         """Output name -> value, secrets in clear."""
-        return {name: output.value for name, output in self._select().outputs().items()}
+        return {name: output.value for name, output in open_stack(self.name).outputs().items()}
 
     def cancel_dead_lock(self) -> None:
         """Remove the lock that a killed ``pulumi`` left; the caller has made sure that no other one runs."""
         with contextlib.suppress(errors.CommandError):
-            self._select().cancel()
+            open_stack(self.name).cancel()
 
     def _options(self) -> dict[str, Any]:
         return {"parallel": _PARALLEL, "show_secrets": False, "suppress_outputs": True, "color": "never"}
 
-    def _select(self) -> automation.Stack:
-        options = automation.LocalWorkspaceOptions()
-        return automation.create_or_select_stack(stack_name=self.name, work_dir=str(REPOSITORY), opts=options)
-
-    def _follow(self, operation: Callable[[automation.Stack, Callable[[events.EngineEvent], None]], object]) -> Changes:
-        """Run an operation in a thread, so that this one can pass signals on."""
+    def _follow(
+        self, operation: Callable[[automation.Stack, Callable[[events.EngineEvent], None]], object]
+    ) -> tuple[Changes, dict[str, Any]]:
+        """Run an operation in a thread, so that this one can pass signals on; a missing stack is created first."""
         follow = _Events(self._display)
         failure: list[Exception] = []
 
         def work() -> None:
             try:
-                operation(self._select(), follow)
+                stack = open_stack(self.name, lambda: follow.outputs)
+                try:
+                    operation(stack, follow)
+                except errors.StackNotFoundError:
+                    stack.workspace.create_stack(self.name)
+                    operation(stack, follow)
             except Exception as error:  # noqa: BLE001 # it is raised again below, in the caller's thread
                 failure.append(error)
 
@@ -165,7 +172,7 @@ class PulumiStack:
             raise KeyboardInterrupt
         if failure:
             raise self._explain(failure[0], follow.faults) from None
-        return Changes(follow.changes)
+        return Changes(follow.changes), follow.outputs
 
     def _join(self, thread: threading.Thread) -> bool:
         """Wait for the thread; on a signal let the engine end what it has begun. Whether there was one."""

@@ -1,5 +1,6 @@
 """``demo status``: every container of the stack, and whether the stack answers."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,14 +49,20 @@ def stack_status(session: Session) -> StackStatus:
     """Ask the engine and the gateway."""
     health = stack_health(session)
     states = {state.name: state for state in session.engine.containers(f"{LABEL_STACK}={session.stack}")}
+    # The engine takes up to a second for each answer, so all are asked at once.
+    running = [state.id for state in states.values() if state.status == "running"]
+    with ThreadPoolExecutor(max_workers=len(running) or 1) as pool:
+        memory = dict(zip(running, pool.map(session.engine.memory_bytes, running), strict=True))
     rows = [
-        _row(session, container, states.get(container_name(session.stack, container.name)), health)
+        _row(container, states.get(container_name(session.stack, container.name)), health, memory)
         for container in session.topology.containers()
     ]
     return StackStatus(stack=session.stack, ready=bool(health.get("ready")) and all(r.ok for r in rows), services=rows)
 
 
-def _row(session: Session, container: Container, state: ContainerState | None, health: dict[str, Any]) -> ServiceStatus:
+def _row(
+    container: Container, state: ContainerState | None, health: dict[str, Any], memory: dict[str, int]
+) -> ServiceStatus:
     word, ok = _judge(container, state, health)
     running = state is not None and state.status == "running"
     ports = container.ports if isinstance(container, Service) else ()
@@ -65,9 +72,9 @@ def _row(session: Session, container: Container, state: ContainerState | None, h
         ok=ok,
         since=_age(state.started_at) if state and running else "",
         restarts=state.restarts if state else 0,
-        memory_mib=round(session.engine.memory_bytes(state.id) / 2**20, 1) if state and running else 0.0,
+        memory_mib=round(memory.get(state.id, 0) / 2**20, 1) if state else 0.0,
         memory_limit_mib=container.memory_mib,
-        addresses=[f"127.0.0.1:{port.host_port} ({port.name})" for port in ports if port.host_port],
+        addresses=[f"127.0.0.1:{port.host_port} {port.name}" for port in ports if port.host_port],
         image=container.image.reference,
     )
 

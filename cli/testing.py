@@ -29,16 +29,25 @@ class Stage:
 
 
 _PYTEST = ("-m", "pytest", "--durations=5", "--durations-min=2")
+
+
+def _tests(*folders: str) -> tuple[str, ...]:
+    return tuple(f"tests/{folder}" for folder in folders)
+
+
 SUITES: Mapping[str, tuple[Stage, ...]] = {
     "unit": (
         Stage("lint", ("-m", "ruff", "check")),
         Stage("format", ("-m", "ruff", "format", "--check")),
         Stage("types", ("-m", "pyright")),
-        Stage("unit tests", (*_PYTEST, "-m", "not postgres and not integration")),
+        Stage(
+            "unit tests", (*_PYTEST, "-m", "not postgres", *_tests("unit", "topology", "observability", "sample_app"))
+        ),
+        Stage("tests of services on the loopback address", (*_PYTEST, *_tests("gateway", "traffic"))),
     ),
     "integration": (
-        Stage("tests against PostgreSQL", (*_PYTEST, "-m", "postgres"), needs_images=True),
-        Stage("tests of the running stack", (*_PYTEST, "-m", "integration"), needs_images=True),
+        Stage("tests against PostgreSQL", (*_PYTEST, "-m", "postgres", *_tests("sample_app")), needs_images=True),
+        Stage("tests of the running stack", (*_PYTEST, *_tests("integration")), needs_images=True),
     ),
 }
 """Suite -> its stages, in order."""

@@ -30,7 +30,9 @@ _LAST_LINES: Final = 12
 
 def missing_images(engine: Engine, wanted: Iterable[Image]) -> list[Image]:
     """The wanted images that the engine does not have."""
-    return [image for image in wanted if not engine.has_image(image.reference)]
+    present = engine.image_references()
+    # The engine's list shortens names of registries, so what is not in it is asked for by name.
+    return [image for image in wanted if image.reference not in present and not engine.has_image(image.reference)]
 
 
 def ensure_images(

@@ -1,22 +1,38 @@
-"""Configuration -> topology -> target -> outputs, for ``__main__`` and for tests."""
+"""Configuration -> topology -> target -> outputs, for ``__main__``, the command line and tests."""
 
 from typing import Any
 
+import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from images.catalog import images
 from infra.config import PROJECT, DemoConfig
+from infra.errors import DemoError
 from infra.outputs import outputs
 from infra.paths import DemoHome
 from infra.stack_secrets import StackSecrets
 from infra.targets.base import Target
-from infra.targets.docker.target import DockerTarget
 from infra.topology import names
 from infra.topology.demo import demo_topology
 from infra.topology.model import Topology
 from infra.topology.site import Site
 
-__all__ = ["build", "make_target", "make_topology", "read_config"]
+__all__ = ["build", "make_target", "make_topology", "read_config", "run"]
+
+
+def run() -> None:
+    """The Pulumi program: build the selected stack and export its outputs.
+
+    Raises:
+        pulumi.RunError: with one sentence for each fault; Pulumi shows it as it is, without a traceback.
+    """
+    stack = pulumi.get_stack()
+    try:
+        values = build(stack, read_config(stack), dry_run=pulumi.runtime.is_dry_run())
+    except DemoError as error:
+        raise pulumi.RunError(str(error)) from None
+    for name, value in values.items():
+        pulumi.export(name, value)
 
 
 def read_config(stack: str) -> DemoConfig:
@@ -35,6 +51,9 @@ def make_topology(stack: str, config: DemoConfig) -> Topology:
 
 def make_target(stack: str, config: DemoConfig) -> Target:
     """The target that the configuration names."""
+    # Here, because a provider's SDK is large, and most users of this module want the topology alone.
+    from infra.targets.docker.target import DockerTarget  # noqa: PLC0415
+
     return DockerTarget(stack, config.docker_host)
 
 

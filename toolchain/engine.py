@@ -6,6 +6,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -77,6 +78,7 @@ class Engine:
             raise EngineError(f"The Docker engine at {host} is {version['Version']}; 20.10 or newer is needed.")
         return cls(client, host)
 
+    @cached_property
     def info(self) -> EngineInfo:
         """Size of the machine."""
         info: dict[str, Any] = self._client.info()
@@ -88,6 +90,10 @@ class Engine:
         )
 
     # Images
+
+    def image_references(self) -> set[str]:
+        """The names of all images, as the engine writes them."""
+        return {str(tag) for image in self._client.api.images() for tag in image.get("RepoTags") or ()}
 
     def has_image(self, reference: str) -> bool:
         """Whether the engine has the image."""

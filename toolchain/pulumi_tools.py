@@ -149,7 +149,12 @@ def _downloaded(home: DemoHome) -> PulumiTools | None:
 
 def _built(home: DemoHome) -> PulumiTools | None:
     tools = PulumiTools(_build_directory(home), "packages", home)
-    return tools if _works(tools.executable) and (tools.directory / _HOST).exists() else None
+    if not _works(tools.executable):
+        return None
+    ours, placed = REPOSITORY / "toolchain" / "language-host" / _HOST, tools.directory / _HOST
+    if not placed.exists() or placed.read_bytes() != ours.read_bytes():
+        _place(ours, placed)
+    return tools
 
 
 def _build_directory(home: DemoHome) -> Path:
@@ -170,7 +175,6 @@ def _build(home: DemoHome, progress: Progress) -> PulumiTools:
     _require_linux("Pulumi")
     directory = _build_directory(home)
     _place(GoToolchain.find_or_install(home, progress).build(PROGRAMS["pulumi"], progress), directory / "pulumi")
-    _place(REPOSITORY / "toolchain" / "language-host" / _HOST, directory / _HOST)
     tools = _built(home)
     if tools is None:
         raise ToolError(f"The Pulumi engine in {directory} does not run; delete that directory and try again.")

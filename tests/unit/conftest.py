@@ -15,12 +15,12 @@ from pulumi.runtime.config import set_all_config
 from pulumi_recorder import Echo, Recorder
 
 
-@pytest.fixture(params=[False, True], ids=["up", "preview"])
+@pytest.fixture(scope="module", params=[False, True], ids=["up", "preview"])
 def dry_run(request: pytest.FixtureRequest) -> bool:
     return bool(request.param)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def loop() -> Generator[asyncio.AbstractEventLoop]:
     """A loop whose worker threads have loops too: the SDK makes them there and never closes them."""
     worker_loops: list[asyncio.AbstractEventLoop] = []
@@ -43,7 +43,7 @@ def loop() -> Generator[asyncio.AbstractEventLoop]:
 Program = Callable[[], Mapping[str, Any]]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def run(dry_run: bool, loop: asyncio.AbstractEventLoop) -> Callable[[str, Program], Recorder]:
     """Run a program to its end, resources drained, and hand over what it registered and returned."""
     assert not loop.is_closed()

@@ -80,7 +80,7 @@ CONTAINER = "docker:index/container:Container"
 Run = Callable[[str, Callable[[], dict[str, Any]]], Recorder]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def rendered(run: Run) -> Recorder:
     return run("test", lambda: {"deployment": DockerTarget("test", hooks=NoHooks()).deploy(TOPOLOGY, SECRETS)})
 

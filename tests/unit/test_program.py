@@ -29,7 +29,7 @@ def program(stack: str) -> dict[str, Any]:
     return outputs(config, topology, deployment, secrets)
 
 
-@pytest.fixture(params=stack_names(REPOSITORY))
+@pytest.fixture(scope="module", params=stack_names(REPOSITORY))
 def rendered(request: pytest.FixtureRequest, run: Run) -> tuple[str, Recorder]:
     stack = str(request.param)
     return stack, run(stack, lambda: program(stack))

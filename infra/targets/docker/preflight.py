@@ -51,7 +51,7 @@ def check_disk(topology: Topology, engine: Engine) -> Iterator[str]:
     """Room for the volumes, where the engine's disk can be seen from here (not with Docker Desktop)."""
     volumes = {volume.name: volume.size_mib for container in topology.containers() for volume in container.volumes}
     wanted = sum(volumes.values())
-    root = engine.info().root
+    root = engine.info.root
     if root.is_dir():
         free = shutil.disk_usage(root).free // 2**20
         if free < wanted:
@@ -60,7 +60,7 @@ def check_disk(topology: Topology, engine: Engine) -> Iterator[str]:
 
 def check_machine(topology: Topology, engine: Engine) -> Iterator[str]:
     """Processors and memory of the engine's machine."""
-    info = engine.info()
+    info = engine.info
     cpus = max(container.cpus for container in topology.containers())
     if info.cpus < cpus:
         yield f"The Docker engine has {info.cpus} processor and the demo needs {cpus:g}."
