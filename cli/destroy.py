@@ -7,6 +7,7 @@ from cli.env_file import written_files
 from cli.locks import dead_lock
 from cli.session import Session, existing_stacks
 from images.recipe import REPOSITORY_PREFIX
+from infra.config import PROJECT
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
 from infra.targets.docker.naming import LABEL_STACK
@@ -27,6 +28,11 @@ def remove_stack(session: Session) -> None:
     with session.exclusively(), session.display.running():
         if dead_lock(session.home.state, session.stack):
             session.pulumi.cancel_dead_lock()
+        # An interrupted `up` may have made containers that are not in the state; they would hold on to the volumes.
+        known = session.pulumi.containers()
+        for state in session.engine.containers(f"{LABEL_STACK}={session.stack}"):
+            if state.id not in known:
+                session.engine.remove(state.id)
         session.pulumi.destroy()
         with session.display.step("leftovers"):
             _remove_leftovers(session.engine, session.stack)
@@ -70,6 +76,9 @@ def _remove_leftovers(engine: Engine, stack: str) -> None:
 def _remove_state(home: DemoHome, stack: str) -> None:
     """A local backend keeps the last checkpoint, backups, history and empty lock folders of a stack that is gone."""
     for path in list((home.state / ".pulumi").rglob(f"{stack}*")):
+        # Every kind of file is in <kind>/<project>/; another project may have a stack of this name.
+        if path.parent.name != PROJECT:
+            continue
         if path.is_dir() and path.name == stack:
             shutil.rmtree(path)
         elif path.is_file() and path.name.startswith(f"{stack}.json"):

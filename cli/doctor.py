@@ -52,7 +52,7 @@ def examine(home: DemoHome, make_session: Callable[[str], Session], stack: str) 
     yield Finding("Docker engine", ok=True, detail=size)
     checks = {
         "processors and memory": preflight.check_machine(topology, engine),
-        "disk": preflight.check_disk(topology, engine),
+        "disk": preflight.check_disk(topology, engine, stack),
         "ports": preflight.check_ports(topology, engine, stack),
     }
     for what, faults in checks.items():

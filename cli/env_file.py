@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cli.session import Session
+from infra.errors import DemoError
 from infra.outputs import INSIDE, NETWORK
 from infra.topology.settings import compass_settings
 
@@ -15,10 +16,17 @@ _RECORD = "env-files.json"
 
 
 def connection_settings(session: Session, *, inside: bool) -> tuple[dict[str, str], str]:
-    """Setting -> value, and the network that a container joins to use the inside ones."""
+    """Setting -> value, and the network that a container joins to use the inside ones.
+
+    Raises:
+        DemoError: the stack was never brought up to its end, so it has no settings yet.
+    """
     outputs: dict[str, Any] = session.pulumi.outputs()
-    source: dict[str, Any] = outputs[INSIDE] if inside else outputs
-    return {setting.name: str(source[setting.name]) for setting in compass_settings()}, str(outputs[NETWORK])
+    try:
+        source: dict[str, Any] = outputs[INSIDE] if inside else outputs
+        return {setting.name: str(source[setting.name]) for setting in compass_settings()}, str(outputs[NETWORK])
+    except KeyError:
+        raise DemoError(f"The stack {session.stack} is not complete; run ./demo up {session.stack} first.") from None
 
 
 def write_env_file(session: Session, path: Path, *, inside: bool) -> dict[str, str]:

@@ -21,9 +21,10 @@ def stack_health(session: Session, *, timeout_seconds: float = 5) -> dict[str, A
     try:
         answer = requests.get(f"http://127.0.0.1:{port}/ready/stack", timeout=timeout_seconds)
         document: dict[str, Any] = answer.json()
-    except (requests.RequestException, ValueError):
+        return {**document, "failing": document["failing"], "ready": answer.status_code == requests.codes.ok}
+    except (requests.RequestException, ValueError, KeyError, TypeError):
+        # Nobody answers, or another program has the gateway's port.
         return {}
-    return {**document, "ready": answer.status_code == requests.codes.ok}
 
 
 def wait_until_ready(session: Session) -> None:

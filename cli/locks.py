@@ -25,6 +25,6 @@ def _held(lock: Path) -> bool:
         return process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("pulumi")
     except psutil.NoSuchProcess:
         return False
-    except (OSError, ValueError, KeyError):
-        # Half-written by a process that is taking it right now.
+    except (OSError, ValueError, KeyError, psutil.AccessDenied):
+        # Half-written by a process that is taking it right now, or another user's.
         return True

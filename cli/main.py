@@ -6,7 +6,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, NoReturn
 
 import typer
 from rich.console import Console
@@ -28,6 +28,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 console = Console()
+
+_INTERRUPTED: Final = 130
 
 StackArgument = Annotated[str | None, typer.Argument(help="The stack (Pulumi.<name>.yaml); needed if several exist.")]
 StackOption = Annotated[str | None, typer.Option("--stack", "-s", help="The stack; needed if several exist.")]
@@ -229,11 +231,23 @@ def main() -> None:
         # A terminal that closes or a supervisor that stops us means the same as Ctrl-C.
         for number in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
+    code: object = 1
     try:
         app()
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
-        sys.exit(1)
-    except KeyboardInterrupt:
-        print("demo: stopped; run the same command again to go on.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as ending:
+        # The way in which a command always ends; Typer has turned Ctrl-C into its exit code too.
+        code = ending.code or 0
+        if code == _INTERRUPTED:
+            print("demo: stopped; run the same command again to go on.", file=sys.stderr)
+    _leave(code)
+
+
+def _leave(code: object) -> NoReturn:
+    """Exit; after a fault at once, for a thread of the program may still wait for a container that nobody needs."""
+    if code == 0:
+        sys.exit(0)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 1)

@@ -117,7 +117,7 @@ class _Terminal:
         self.step = self._rows.step
 
     def say(self, sentence: str) -> None:
-        self._console.print(sentence, highlight=False)
+        self._console.print(sentence, highlight=False, markup=False)
 
     @contextmanager
     def running(self) -> Generator[None]:
@@ -158,7 +158,7 @@ class _Lines:
         self.plan = self._rows.plan
 
     def say(self, sentence: str) -> None:
-        self._console.print(sentence, highlight=False, soft_wrap=True)
+        self._console.print(sentence, highlight=False, markup=False, soft_wrap=True)
 
     @contextmanager
     def step(self, name: str) -> Generator[Row]:
@@ -191,7 +191,7 @@ class _Lines:
                 self._print(f"{row.name}: {row.detail or 'still at it'} ({row.seconds:.0f} s)")
 
     def _print(self, text: str) -> None:
-        self.say(f"[{time.monotonic() - self._started:6.1f} s] {text}".replace("[", r"\[", 1))
+        self.say(f"[{time.monotonic() - self._started:6.1f} s] {text}")
 
 
 def make_display() -> Display:

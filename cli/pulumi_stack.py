@@ -23,10 +23,15 @@ __all__ = ["Changes", "PulumiStack"]
 
 _PARALLEL: Final = 32
 """Operations at once. Most of them wait for a container; the engine's own default is four for each processor."""
-_NOISE: Final = re.compile(r"update failed|preview failed|resource monitor shut down|\d+ errors? occurred:?$")
+_NOISE: Final = re.compile(r"^(update|preview) failed|resource monitor shut down|\d+ errors? occurred:?$")
 _HOOK: Final = re.compile(r'^(before|after) hook "[^"]*" failed: ', re.MULTILINE)
-_UNINTERESTING: Final = frozenset({"same", "read", "refresh", "discard", "read-discard"})
-_NOUNS: Final = {"Container": "", "Network": "network ", "Volume": "volume ", "RemoteImage": "image "}
+_CONTAINER: Final = "docker:index/container:Container"
+_KEPT: Final = "RemoteImage"
+"""Resources that ``destroy`` forgets and leaves where they are."""
+_UNINTERESTING: Final = frozenset({"same", "read", "refresh", "replace", "discard", "read-discard"})
+"""``replace`` only announces the deletion and the creation that are told too."""
+_VERBS: Final = {"create": "", "create-replacement": "", "delete-replaced": "remove old "}
+_NOUNS: Final = {"Container": "", "Network": "", "Volume": "volume ", "RemoteImage": "image "}
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +78,11 @@ class _Events:
         operation = str(getattr(metadata.op, "value", metadata.op))
         if operation in _UNINTERESTING or not metadata.type.startswith("docker:"):
             return
+        if operation == "delete" and metadata.type.endswith(_KEPT):
+            return
         name = _display_name(metadata)
         self.changes.setdefault(operation, []).append(name)
-        verb = "" if operation == "create" else f"{operation} "
+        verb = _VERBS.get(operation, f"{operation} ")
         step = self.display.step(f"{verb}{name}")
         self._end(metadata.urn, failed=False)
         step.__enter__()
@@ -106,15 +113,21 @@ class PulumiStack:
         self.name = name
         self._display = display
 
-    def up(self, *, refresh: bool) -> tuple[Changes, dict[str, Any]]:
+    def up(self, *, refresh: bool, create: bool = False) -> tuple[Changes, dict[str, Any]]:
         """``pulumi up``; returns what changed and the outputs, secrets masked.
+
+        Args:
+            refresh: Whether to ask the provider first what is there.
+            create: Whether the stack is probably new; a wrong guess costs a start of the engine.
 
         Raises:
             DemoError: the engine's or the program's own words.
         """
-        return self._follow(
-            lambda stack, follow: stack.up(on_event=follow, refresh=refresh, program=run_quietly, **self._options())
-        )
+
+        def operate(stack: automation.Stack, follow: Callable[[events.EngineEvent], None]) -> None:
+            stack.up(on_event=follow, refresh=refresh, program=run_quietly, **self._options())
+
+        return self._follow(operate, create=create)
 
     def preview(self, *, refresh: bool) -> Changes:
         """``pulumi preview``."""
@@ -135,8 +148,23 @@ class PulumiStack:
         return self._follow(operate)[0]
 
     def outputs(self) -> dict[str, Any]:
-        """Output name -> value, secrets in clear."""
-        return {name: output.value for name, output in open_stack(self.name).outputs().items()}
+        """Output name -> value, secrets in clear.
+
+        Raises:
+            DemoError: the stack does not exist, or its state cannot be read.
+        """
+        try:
+            return {name: output.value for name, output in open_stack(self.name).outputs().items()}
+        except errors.CommandError as error:
+            raise self._explain(error, []) from None
+
+    def containers(self) -> set[str]:
+        """Ids of the containers in the state."""
+        try:
+            resources = (open_stack(self.name).export_stack().deployment or {}).get("resources", [])
+        except errors.StackNotFoundError:
+            return set()
+        return {str(one.get("id")) for one in resources if one["type"] == _CONTAINER}
 
     def cancel_dead_lock(self) -> None:
         """Remove the lock that a killed ``pulumi`` left; the caller has made sure that no other one runs."""
@@ -147,7 +175,10 @@ class PulumiStack:
         return {"parallel": _PARALLEL, "show_secrets": False, "suppress_outputs": True, "color": "never"}
 
     def _follow(
-        self, operation: Callable[[automation.Stack, Callable[[events.EngineEvent], None]], object]
+        self,
+        operation: Callable[[automation.Stack, Callable[[events.EngineEvent], None]], object],
+        *,
+        create: bool = False,
     ) -> tuple[Changes, dict[str, Any]]:
         """Run an operation in a thread, so that this one can pass signals on; a missing stack is created first."""
         follow = _Events(self._display)
@@ -156,6 +187,9 @@ class PulumiStack:
         def work() -> None:
             try:
                 stack = open_stack(self.name, lambda: follow.outputs)
+                if create:
+                    with contextlib.suppress(errors.StackAlreadyExistsError):
+                        stack.workspace.create_stack(self.name)
                 try:
                     operation(stack, follow)
                 except errors.StackNotFoundError:

@@ -55,8 +55,9 @@ class Session:
 
     def with_tools(self, tools: PulumiTools) -> PulumiStack:
         """The stack in Pulumi, with these tools."""
-        os.environ.update(tools.environment())
-        if "PULUMI_CONFIG_PASSPHRASE_FILE" in tools.environment():
+        environment = tools.environment()
+        os.environ.update(environment)
+        if "PULUMI_CONFIG_PASSPHRASE_FILE" in environment:
             # A passphrase of other projects would win over the file.
             os.environ.pop("PULUMI_CONFIG_PASSPHRASE", None)
         return PulumiStack(self.stack, self.display)

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
 from cli.health import stack_health
@@ -99,7 +100,8 @@ def _judge(container: Container, state: ContainerState | None, health: dict[str,
 def _age(started_at: str) -> str:
     # The engine writes nanoseconds, which Python does not read.
     started = datetime.fromisoformat(started_at[:19]).replace(tzinfo=UTC)
-    seconds = int((datetime.now(UTC) - started).total_seconds())
+    # The clock of the engine's machine may be ahead of ours.
+    seconds = max(0, int((datetime.now(UTC) - started).total_seconds()))
     hours, minutes = seconds // 3600, seconds % 3600 // 60
     return f"{hours} h {minutes} min" if hours else (f"{minutes} min" if minutes else f"{seconds} s")
 
@@ -118,6 +120,6 @@ def status_table(status: StackStatus) -> Table:
     for row in status.services:
         restarts = f", {row.restarts} restarts" if row.restarts else ""
         memory = f"{row.memory_mib:.0f} / {row.memory_limit_mib} MiB" if row.memory_mib else ""
-        state = f"[{'green' if row.ok else 'red'}]{row.state}[/]{restarts}"
+        state = f"[{'green' if row.ok else 'red'}]{escape(row.state)}[/]{restarts}"
         table.add_row(row.name, state, row.since, memory, "\n".join(row.addresses))
     return table

@@ -13,10 +13,13 @@ from cli.session import Session
 from cli.up import ensure_engine, prepare_images
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
+from toolchain.go import GoToolchain
+from toolchain.programs import PROGRAMS
 
 __all__ = ["SUITES", "run_tests"]
 
 _STACK = "airgap"
+_POSTGRES = "TEST_POSTGRES_IMAGE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ SUITES: Mapping[str, tuple[Stage, ...]] = {
         Stage("tests of services on the loopback address", (*_PYTEST, *_tests("gateway", "traffic"))),
     ),
     "integration": (
+        Stage("rules and alerts by promtool", (*_PYTEST, *_tests("observability")), needs_images=True),
         Stage("tests against PostgreSQL", (*_PYTEST, "-m", "postgres", *_tests("sample_app")), needs_images=True),
         Stage("tests of the running stack", (*_PYTEST, *_tests("integration")), needs_images=True),
     ),
@@ -62,18 +66,19 @@ def run_tests(suites: tuple[str, ...], home: DemoHome, display: Display) -> None
     environment = dict(os.environ)
     for suite in suites:
         for stage in SUITES[suite]:
-            if stage.needs_images and "TEST_POSTGRES_IMAGE" not in environment:
-                environment["TEST_POSTGRES_IMAGE"] = _images(home, display)
+            if stage.needs_images and _POSTGRES not in environment:
+                environment.update(_prepare(home, display))
             _run(stage, environment, display.say)
 
 
-def _images(home: DemoHome, display: Display) -> str:
-    """Make sure that the stack under test can start; returns the database's image."""
+def _prepare(home: DemoHome, display: Display) -> dict[str, str]:
+    """Make sure that the stack under test can start; returns where the tests find what they need of it."""
     session = Session(_STACK, home, display)
     with display.running():
         ensure_engine(home, display)
         prepare_images(session)
-    return session.topology.service("postgres").image.reference
+        promtool = GoToolchain.find_or_install(home, display).build(PROGRAMS["promtool"], display)
+    return {_POSTGRES: session.topology.service("postgres").image.reference, "PROMTOOL": str(promtool)}
 
 
 def _run(stage: Stage, environment: Mapping[str, str], say: Callable[[str], None]) -> None:

@@ -13,8 +13,9 @@ from cli.pulumi_stack import Changes
 from cli.session import Session, existing_stacks
 from images.build import ensure_images
 from images.catalog import upstream_image
+from infra.config import load_stack_config
 from infra.errors import DemoError, EngineError
-from infra.paths import DemoHome
+from infra.paths import REPOSITORY, DemoHome
 from infra.stack_secrets import StackSecrets
 from infra.targets.docker import preflight
 from toolchain.engine import Engine
@@ -38,7 +39,9 @@ def choose_stack(home: DemoHome) -> tuple[str, str]:
         return found[0], "it is the one that exists"
     if found:
         raise DemoError(f"Several stacks exist ({', '.join(found)}); say which one is meant.")
-    if Engine.connect(timeout_seconds=_REGISTRY_SECONDS).registry_answers(upstream_image("postgres", "").reference):
+    config = load_stack_config(REPOSITORY, "local")
+    engine = Engine.connect(config.docker_host, timeout_seconds=_REGISTRY_SECONDS)
+    if engine.registry_answers(upstream_image("postgres", config.image_mirror).reference):
         return "local", "an image registry answers"
     if sys.platform != "linux" or os.geteuid() != 0:
         raise DemoError(
@@ -85,19 +88,19 @@ def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
         preflight.require(
             [
                 *preflight.check_ports(topology, engine, session.stack),
-                *preflight.check_disk(topology, engine),
+                *preflight.check_disk(topology, engine, session.stack),
                 *preflight.check_machine(topology, engine),
             ]
         )
         tools = PulumiTools.ensure(session.home, session.display)
         prepare_images(session)
         pulumi = session.with_tools(tools)
-        drifted = _drifted(session)
-        if drifted or not StackSecrets.exist(session.home.stack(session.stack)):
+        drifted, new = _drifted(session), not StackSecrets.exist(session.home.stack(session.stack))
+        if drifted or new:
             session.display.plan(container.name for container in topology.containers())
         if dead_lock(session.home.state, session.stack):
             pulumi.cancel_dead_lock()
-        result = pulumi.up(refresh=drifted)
+        result = pulumi.up(refresh=drifted, create=new)
         wait_until_ready(session)
     return result
 

@@ -136,14 +136,13 @@ class _Builder:
                 _follow_build(recipe, stream, step)
 
     def _pull(self, image: Image) -> None:
-        with self._progress.step(f"pull {image.reference}") as step, _engine_errors(f"pull {image.reference}"):
+        advice = "Set compass-demo:imageMirror to a registry that has it, or use the stack airgap."
+        what = f"pull {image.reference}"
+        with self._progress.step(what) as step, _engine_errors(what, advice):
             layers: dict[str, tuple[int, int]] = {}
             for event in self._engine.pull(image.repository, image.version):
                 if "error" in event:
-                    raise ImageError(
-                        f"The image {image.reference} cannot be pulled: {event['error']}. "
-                        "Set compass-demo:imageMirror to a registry that has it, or use the stack airgap."
-                    )
+                    raise ImageError(f"The image {image.reference} cannot be pulled: {event['error']}. {advice}")
                 detail: dict[str, Any] = event.get("progressDetail") or {}
                 if event.get("status") == "Downloading" and detail.get("total"):
                     layers[event["id"]] = (detail["current"], detail["total"])
@@ -154,15 +153,18 @@ class _Builder:
 class _engine_errors:  # noqa: N801 # reads as a statement: with _engine_errors("pull …")
     """Turns what the engine or the way to it answers into one sentence."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, advice: str = "") -> None:
         self._what = what
+        self._advice = f" {advice}" if advice else ""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         if isinstance(error, docker.errors.APIError):
-            raise ImageError(f"The Docker engine could not {self._what}: {error.explanation or error}.") from None
+            raise ImageError(
+                f"The Docker engine could not {self._what}: {error.explanation or error}.{self._advice}"
+            ) from None
         if isinstance(error, requests.RequestException):
             raise ImageError(f"The Docker engine stopped answering while it should {self._what}.") from None
 

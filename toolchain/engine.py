@@ -178,8 +178,11 @@ class Engine:
         return code, bytes(output).decode(errors="replace").strip()
 
     def logs(self, container: str, *, lines: int) -> list[str]:
-        """The last lines that a container wrote."""
-        output: bytes = self._client.containers.get(container).logs(tail=lines)
+        """The last lines that a container wrote; none from one that is being removed."""
+        try:
+            output: bytes = self._client.containers.get(container).logs(tail=lines)
+        except docker.errors.APIError:
+            return []
         return output.decode(errors="replace").splitlines()
 
     def follow_logs(self, container: str, *, lines: int) -> Iterator[bytes]:
@@ -205,6 +208,17 @@ class Engine:
             for container in self._client.api.containers(filters=filters)
             for port in container.get("Ports", ())
             if "PublicPort" in port
+        }
+
+    def claimed_ports(self, label: str) -> set[int]:
+        """Host ports that containers with a label have, or will have in a moment."""
+        filters: dict[str, Any] = {"label": label, "status": ["created", "running", "restarting"]}
+        found = self._client.containers.list(all=True, filters=filters, ignore_removed=True)
+        return {
+            int(binding["HostPort"])
+            for container in found
+            for bindings in (container.attrs["HostConfig"].get("PortBindings") or {}).values()
+            for binding in bindings
         }
 
     def memory_bytes(self, container: str) -> int:

@@ -32,7 +32,7 @@ def apply_patch(go: Path, module_folder: Path, environment: Mapping[str, str], w
     for name in ("go.mod", "go.sum"):
         shutil.copyfile(module_folder / name, work / name)
     with (work / "go.mod").open("a", encoding="utf-8") as file:
-        file.write(f"\nreplace {patch['module']} => {copy}\n")
+        file.write(f'\nreplace {patch["module"]} => "{copy}"\n')
     return [f"-modfile={work / 'go.mod'}"]
 
 

@@ -46,6 +46,9 @@ class GoProgram:
         return digest.hexdigest()[:12]
 
 
+_PROMETHEUS_TAGS: Final = ("netgo", "remove_all_sd", "enable_dns_sd")
+"""Without the cloud providers' service discovery: half the time to build, and the demo scrapes by DNS name."""
+
 PROGRAMS: Final = {
     program.name: program
     for program in (
@@ -61,8 +64,14 @@ PROGRAMS: Final = {
             name="prometheus",
             module="prometheus",
             package="github.com/prometheus/prometheus/cmd/prometheus",
-            # Without the cloud providers' service discovery: half the time to build, and the demo scrapes by DNS name.
-            tags=("netgo", "remove_all_sd", "enable_dns_sd"),
+            tags=_PROMETHEUS_TAGS,
+        ),
+        # In no image: the tests ask it what the rules compute.
+        GoProgram(
+            name="promtool",
+            module="prometheus",
+            package="github.com/prometheus/prometheus/cmd/promtool",
+            tags=_PROMETHEUS_TAGS,
         ),
         GoProgram(name="jaeger", module="jaeger", package="github.com/jaegertracing/jaeger/cmd/jaeger"),
         GoProgram(name="collector", module="collector"),

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from infra.targets.docker.naming import LABEL_SERVICE, LABEL_STACK, container_name
-from toolchain.engine import ContainerState
+from toolchain.engine import ContainerState, EngineInfo
 
 
 def container(stack: str, service: str, **changes: object) -> ContainerState:
@@ -24,6 +25,10 @@ def container(stack: str, service: str, **changes: object) -> ContainerState:
     return ContainerState(**{**fields, **changes})  # type: ignore[arg-type] # fields of any type by name
 
 
+def _large_machine() -> EngineInfo:
+    return EngineInfo(version="20.10", cpus=8, memory_mib=8192, root=Path("/nowhere"))
+
+
 @dataclass
 class FakeEngine:
     """The part of ``Engine`` that waiting and looking need."""
@@ -36,10 +41,29 @@ class FakeEngine:
     log_lines: list[str] = field(default_factory=list[str])
     stopped: list[str] = field(default_factory=list[str])
     removed: list[str] = field(default_factory=list[str])
+    ports_of_stack: dict[int, str] = field(default_factory=dict[int, str])
+    ports_starting: set[int] = field(default_factory=set[int])
+    """Host ports of the stack's containers that are not listed yet."""
+    ports_of_others: dict[int, str] = field(default_factory=dict[int, str])
+    """Host port -> container."""
+    image_names: set[str] = field(default_factory=set[str])
+    shortened_names: set[str] = field(default_factory=set[str])
+    """Images that the engine has but lists by another name."""
+    info: EngineInfo = field(default_factory=_large_machine)
+    memory: dict[str, int] = field(default_factory=dict[str, int])
+    """Bytes by container id."""
 
     def containers(self, label: str) -> list[ContainerState]:
         key, _, value = label.partition("=")
         return [state for state in self.states.values() if state.labels.get(key) == value]
+
+    def claimed_ports(self, label: str) -> set[int]:
+        assert label
+        return set(self.ports_starting)
+
+    def volumes_labelled(self, label: str) -> list[str]:
+        assert label
+        return sorted(self.volume_names)
 
     def container(self, name: str) -> ContainerState | None:
         return next((state for state in self.states.values() if state.name == name), None)
@@ -65,3 +89,15 @@ class FakeEngine:
 
     def volume_labels(self, name: str) -> Mapping[str, str] | None:
         return {} if name in self.volume_names else None
+
+    def published_ports(self, label: str | None = None) -> dict[int, str]:
+        return self.ports_of_stack if label else {**self.ports_of_others, **self.ports_of_stack}
+
+    def image_references(self) -> set[str]:
+        return self.image_names
+
+    def has_image(self, reference: str) -> bool:
+        return reference in self.image_names | self.shortened_names
+
+    def memory_bytes(self, container: str) -> int:
+        return self.memory.get(container, 0)

@@ -10,7 +10,7 @@ import psutil
 
 from images.build import missing_images
 from infra.errors import DemoError
-from infra.targets.docker.naming import LABEL_STACK
+from infra.targets.docker.naming import LABEL_STACK, volume_name
 from infra.topology.model import Port, Service, Topology
 from toolchain.engine import Engine
 
@@ -35,7 +35,10 @@ def check_ports(topology: Topology, engine: Engine, stack: str) -> Iterator[str]
     ours = engine.published_ports(f"{LABEL_STACK}={stack}")
     for service, port in topology.published():
         number = port.host_port
-        if number is not None and number not in ours and _taken(number):
+        if number is None or number in ours or not _taken(number):
+            continue
+        # The engine does not list the ports of a container of ours that an interrupted `up` is just starting.
+        if number not in engine.claimed_ports(f"{LABEL_STACK}={stack}"):
             yield _port_sentence(service, port, number, _holder(engine, number))
 
 
@@ -47,10 +50,11 @@ def check_images(topology: Topology, engine: Engine) -> Iterator[str]:
         yield f"Not built yet: {names}. Run ./demo up, or ./demo images and then pulumi up."
 
 
-def check_disk(topology: Topology, engine: Engine) -> Iterator[str]:
-    """Room for the volumes, where the engine's disk can be seen from here (not with Docker Desktop)."""
+def check_disk(topology: Topology, engine: Engine, stack: str) -> Iterator[str]:
+    """Room for the volumes to be made, where the engine's disk can be seen from here (not with Docker Desktop)."""
+    made = set(engine.volumes_labelled(f"{LABEL_STACK}={stack}"))
     volumes = {volume.name: volume.size_mib for container in topology.containers() for volume in container.volumes}
-    wanted = sum(volumes.values())
+    wanted = sum(size for name, size in volumes.items() if volume_name(stack, name) not in made)
     root = engine.info.root
     if root.is_dir():
         free = shutil.disk_usage(root).free // 2**20

@@ -49,7 +49,7 @@ class DockerTarget:
             [
                 *preflight.check_images(topology, self._engine),
                 *preflight.check_ports(topology, self._engine, self._stack),
-                *preflight.check_disk(topology, self._engine),
+                *preflight.check_disk(topology, self._engine, self._stack),
                 *preflight.check_machine(topology, self._engine),
             ]
         )

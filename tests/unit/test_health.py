@@ -1,0 +1,149 @@
+"""Whether the stack answers, as its gateway tells, and waiting for that."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from fake_display import FakeDisplay
+from fake_session import fake_session
+from small_topology import TOPOLOGY
+from stubs import always
+
+from cli import health
+from cli.health import stack_health, wait_until_ready
+from cli.session import Session
+from infra.errors import DemoError
+from infra.topology import names
+from infra.topology.model import Endpoint
+
+READY: dict[str, Any] = {"ready": True, "failing": [], "services": {}}
+WAITING: dict[str, Any] = {"ready": False, "failing": [{"service": "loki", "reason": "HTTP 503"}]}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+@pytest.fixture
+def session(tmp_path: Path) -> Session:
+    return fake_session(tmp_path)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(health, "time", clock)
+    return clock
+
+
+def answers(monkeypatch: pytest.MonkeyPatch, *documents: dict[str, Any]) -> None:
+    """One after the other; the last one for ever."""
+    left = list(documents)
+
+    def answer(_session: Session) -> dict[str, Any]:
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    monkeypatch.setattr(health, "stack_health", answer)
+
+
+def told(session: Session) -> list[str]:
+    assert isinstance(session.display, FakeDisplay)
+    return session.display.told
+
+
+def test_a_stack_that_is_ready_costs_neither_time_nor_a_line(
+    session: Session, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, READY)
+    wait_until_ready(session)
+    assert (clock.now, told(session)) == (0, [])
+
+
+def test_a_stack_that_gets_ready_is_waited_for_and_says_what_is_missing(
+    session: Session, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers(monkeypatch, {}, {}, WAITING, READY)
+    wait_until_ready(session)
+    assert 0 < clock.now < 1
+    assert told(session) == ["start everything answers", "done everything answers"]
+    assert isinstance(session.display, FakeDisplay)
+    assert session.display.rows[0].detail == "loki: HTTP 503"
+
+
+@pytest.mark.parametrize(
+    ("document", "reason"),
+    [
+        (WAITING, "loki: HTTP 503"),
+        ({}, "the gateway does not answer"),
+        ({"failing": [{"service": "a", "reason": "b"}, {"service": "c", "reason": "d"}]}, "a: b; c: d"),
+    ],
+)
+def test_a_stack_that_never_gets_ready_is_an_error_that_names_what_is_missing(
+    session: Session, clock: Clock, monkeypatch: pytest.MonkeyPatch, document: dict[str, Any], reason: str
+) -> None:
+    answers(monkeypatch, document)
+    with pytest.raises(DemoError, match=f"^The stack is not ready after 120 seconds: {reason}.$"):
+        wait_until_ready(session)
+    assert 120 < clock.now < 125
+    assert told(session)[-1] == "failed everything answers"
+
+
+class Answer:
+    def __init__(self, status_code: int, document: object) -> None:
+        self.status_code, self.document = status_code, document
+
+    def json(self) -> object:
+        if isinstance(self.document, Exception):
+            raise self.document
+        return self.document
+
+
+@pytest.fixture
+def gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(names, "GATEWAY", Endpoint("web", "http"))
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize(("status", "ready"), [(200, True), (503, False)])
+def test_the_gateway_is_asked_on_its_published_port_and_its_status_decides(
+    session: Session, monkeypatch: pytest.MonkeyPatch, status: int, ready: bool
+) -> None:
+    asked: list[str] = []
+
+    def get(url: str, *, timeout: float) -> Answer:
+        assert timeout > 0
+        asked.append(url)
+        return Answer(status, WAITING)
+
+    monkeypatch.setattr(requests, "get", get)
+    assert stack_health(session) == {**WAITING, "ready": ready}
+    assert asked == [f"http://127.0.0.1:{TOPOLOGY.service('web').port('http').host_port}/ready/stack"]
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize("document", [ValueError("no JSON"), [], "Not found", {"message": "Not found"}, None])
+def test_another_program_on_the_port_is_no_answer(
+    session: Session, monkeypatch: pytest.MonkeyPatch, document: object
+) -> None:
+    monkeypatch.setattr(requests, "get", always(Answer(200, document)))
+    assert stack_health(session) == {}
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize("error", [requests.ConnectionError, requests.Timeout])
+def test_a_gateway_that_does_not_answer_is_an_empty_answer(
+    session: Session, monkeypatch: pytest.MonkeyPatch, error: type[Exception]
+) -> None:
+    def refuse(_url: str, **_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(requests, "get", refuse)
+    assert stack_health(session) == {}
