@@ -41,7 +41,7 @@ def postgres(site: Site) -> Service:
             ),
         ),
         probe=ExecProbe(command=("pg_isready", "--host=127.0.0.1", "--username=postgres", "--quiet")),
-        memory_mib=320,
+        memory_mib=288,
         cpus=2,
         user=POSTGRES_USER,
         stop_grace_seconds=20,

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 import requests
+import yaml
 from eventually import eventually
 from live_stack import Stack, Telemetry
 
@@ -97,6 +98,18 @@ def test_the_gateway_asks_for_its_token(stack: Stack) -> None:
     for name in ("PROMETHEUS_URL", "LOKI_URL", "TEMPO_URL"):
         url = re.sub(r"//.*@", "//", stack.settings[name])
         assert requests.get(f"{url}/api/v1/query?query=up", timeout=10).status_code == 401
+
+
+def test_the_stores_run_with_their_bounds(stack: Stack, telemetry: Telemetry) -> None:
+    told = requests.get(f"{telemetry.settings['PROMETHEUS_URL']}/api/v1/status/runtimeinfo", timeout=10).json()
+    assert told["data"]["storageRetention"] == "1d or 512MiB"
+    # The gateway shows no configuration; the container's own address does, on Linux.
+    template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    inspect = ["docker", "inspect", "--format", template, stack.container("loki")]
+    address = subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.strip()
+    config = yaml.safe_load(requests.get(f"http://{address}:3100/config", timeout=10).text)
+    assert config["limits_config"]["retention_period"] == "1d"
+    assert config["compactor"]["retention_enabled"]
 
 
 def test_nothing_listens_beyond_the_loopback(stack: Stack) -> None:
