@@ -1,5 +1,6 @@
 """``demo destroy``: nothing of the stack is left, and with ``--all`` nothing of the demo."""
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from images.recipe import REPOSITORY_PREFIX
 from infra.config import PROJECT
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
-from infra.targets.docker.naming import LABEL_STACK
+from infra.targets.docker.naming import LABEL_STACK, network_name
 from infra.topology.model import Image
 from toolchain.engine import Engine
 from toolchain.progress import Progress
@@ -33,6 +34,9 @@ def remove_stack(session: Session) -> None:
         for state in session.engine.containers(f"{LABEL_STACK}={session.stack}"):
             if state.id not in known:
                 session.engine.remove(state.id)
+        # A container of somebody else that joined the network would hold on to it.
+        for network in session.engine.networks(network_name(session.stack)):
+            session.engine.disconnect_others(network, LABEL_STACK)
         session.pulumi.destroy()
         with session.display.step("leftovers"):
             _remove_leftovers(session.engine, session.stack)
@@ -57,7 +61,11 @@ def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Imag
         for image in upstream:
             engine.remove_image(image.reference)
     with progress.step("tools, caches and state"):
-        _remove_tree(home.root)
+        for name in home.CONTENTS:
+            _remove_tree(home.root / name)
+        with contextlib.suppress(OSError):
+            # What else is there is not ours.
+            home.root.rmdir()
     for name in (".pytest_cache", ".ruff_cache", ".hypothesis"):
         shutil.rmtree(REPOSITORY / name, ignore_errors=True)
 
@@ -86,8 +94,10 @@ def _remove_state(home: DemoHome, stack: str) -> None:
 
 
 def _remove_tree(root: Path) -> None:
-    """Remove a tree in which Go's module cache may have left folders read-only."""
-    if root.exists():
+    """Remove a file or a tree in which Go's module cache may have left folders read-only."""
+    if root.is_symlink() or root.is_file():
+        root.unlink()
+    elif root.exists():
         for folder in root.rglob("*"):
             if folder.is_dir() and not folder.is_symlink():
                 folder.chmod(0o700)

@@ -13,6 +13,7 @@ from infra.topology.settings import compass_settings
 __all__ = ["connection_settings", "write_env_file", "written_files"]
 
 _RECORD = "env-files.json"
+_HEADER = "# Connection settings of the COMPASS demo"
 
 
 def connection_settings(session: Session, *, inside: bool) -> tuple[dict[str, str], str]:
@@ -33,10 +34,13 @@ def write_env_file(session: Session, path: Path, *, inside: bool) -> dict[str, s
     """Write the file with mode 0600; ``destroy`` deletes it again.
 
     Raises:
+        DemoError: the file exists and is somebody else's.
         OSError: it cannot be written.
     """
+    if path.exists() and not _first_line(path).startswith(_HEADER):
+        raise DemoError(f"{path} exists and is not the demo's; name another file with --file.")
     settings, network = connection_settings(session, inside=inside)
-    lines = [f"# Connection settings of the COMPASS demo, stack {session.stack}. Made by ./demo env; it holds a token."]
+    lines = [f"{_HEADER}, stack {session.stack}. Made by ./demo env; it holds a token."]
     if inside:
         lines.append(
             f"# For a container that joins the network: docker run --network {network} --env-file {path.name} ..."
@@ -54,8 +58,18 @@ def write_env_file(session: Session, path: Path, *, inside: bool) -> dict[str, s
 
 
 def written_files(directory: Path) -> list[Path]:
-    """The files that were written for a stack."""
+    """The files that were written for a stack and are its own still."""
     try:
-        return [Path(name) for name in json.loads((directory / _RECORD).read_text(encoding="utf-8"))]
+        paths = [Path(name) for name in json.loads((directory / _RECORD).read_text(encoding="utf-8"))]
     except (FileNotFoundError, ValueError):
         return []
+    # Another stack's settings, or a person's own, may have come in their place.
+    return [path for path in paths if _first_line(path).startswith(f"{_HEADER}, stack {directory.name}.")]
+
+
+def _first_line(path: Path) -> str:
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            return file.readline()
+    except OSError:
+        return ""

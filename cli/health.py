@@ -13,13 +13,15 @@ __all__ = ["stack_health", "wait_until_ready"]
 
 _DEADLINE_SECONDS: Final = 120
 _POLL_SECONDS: Final = 0.2
+_LOOPBACK: Final = requests.Session()
+_LOOPBACK.trust_env = False  # a company's proxy cannot reach this machine's loopback address
 
 
 def stack_health(session: Session, *, timeout_seconds: float = 5) -> dict[str, Any]:
     """The gateway's answer to ``/ready/stack``, the failing services among it; empty if it does not answer."""
     port = session.topology.port(names.GATEWAY).host_port
     try:
-        answer = requests.get(f"http://127.0.0.1:{port}/ready/stack", timeout=timeout_seconds)
+        answer = _LOOPBACK.get(f"http://127.0.0.1:{port}/ready/stack", timeout=timeout_seconds)
         document: dict[str, Any] = answer.json()
         return {**document, "failing": document["failing"], "ready": answer.status_code == requests.codes.ok}
     except (requests.RequestException, ValueError, KeyError, TypeError):

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any, Final, NoReturn
 
 import typer
+from docker.errors import DockerException
+from requests import RequestException
 from rich.console import Console
 from rich.table import Table
 
 from cli.doctor import examine
 from cli.progress import make_display
-from cli.session import Session, the_stack
+from cli.session import Session, existing_stacks, the_stack
 from infra.errors import DemoError
 from infra.paths import DemoHome
 
@@ -51,12 +53,14 @@ def up(stack: StackArgument = None, as_json: JsonOption = False) -> None:
     from cli.up import bring_up, choose_stack, ensure_engine  # noqa: PLC0415 # importing costs a second that others save
 
     home, display = DemoHome.default(), make_display()
-    with display.running():
-        ensure_engine(home, display)
     if stack is None:
+        if not existing_stacks(home):
+            # Whether a registry answers is asked through the engine.
+            ensure_engine(home, display, Session("local", home, display).config.docker_host)
         stack, why = choose_stack(home)
         display.say(f"Using the stack {stack}: {why}.")
     session = Session(the_stack(home, stack), home, display)
+    ensure_engine(home, display, session.config.docker_host)
     changes, outputs = bring_up(session)
     if as_json:
         _print_json({"stack": stack, "changes": changes.by_operation})
@@ -141,7 +145,6 @@ def destroy(
 ) -> None:
     """Remove everything of the stack: containers, network, volumes, files."""
     from cli.destroy import remove_stack, remove_tools_and_images  # noqa: PLC0415
-    from cli.session import existing_stacks  # noqa: PLC0415
 
     home, display = DemoHome.default(), make_display()
     if stack is None and everything and not existing_stacks(home):
@@ -166,8 +169,8 @@ def images(stack: StackArgument = None) -> None:
 
     home, display = DemoHome.default(), make_display()
     session = Session(the_stack(home, stack), home, display)
+    ensure_engine(home, display, session.config.docker_host)
     with display.running():
-        ensure_engine(home, display)
         prepare_images(session)
     display.say(f"All {len(session.topology.images)} images of the stack {session.stack} are here.")
 
@@ -236,6 +239,9 @@ def main() -> None:
         app()
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
+    except (DockerException, RequestException, OSError) as error:
+        # Nobody foresaw it, but it is the machine's fault and not the program's: an engine that went away, a full disk.
+        print(f"demo: {type(error).__name__}: {error}. Mend the cause and run it again.", file=sys.stderr)
     except SystemExit as ending:
         # The way in which a command always ends; Typer has turned Ctrl-C into its exit code too.
         code = ending.code or 0

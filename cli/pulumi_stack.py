@@ -130,12 +130,12 @@ class PulumiStack:
         return self._follow(operate, create=create)
 
     def preview(self, *, refresh: bool) -> Changes:
-        """``pulumi preview``."""
+        """``pulumi preview``; a stack that does not exist does not exist afterwards either."""
 
         def operate(stack: automation.Stack, follow: Callable[[events.EngineEvent], None]) -> None:
             stack.preview(on_event=follow, refresh=refresh, program=run_quietly, parallel=_PARALLEL)
 
-        return self._follow(operate)[0]
+        return self._follow(operate, forget=True)[0]
 
     def destroy(self) -> Changes:
         """``pulumi destroy`` and ``pulumi stack rm``."""
@@ -164,6 +164,8 @@ class PulumiStack:
             resources = (open_stack(self.name).export_stack().deployment or {}).get("resources", [])
         except errors.StackNotFoundError:
             return set()
+        except errors.CommandError as error:
+            raise self._explain(error, []) from None
         return {str(one.get("id")) for one in resources if one["type"] == _CONTAINER}
 
     def cancel_dead_lock(self) -> None:
@@ -179,8 +181,15 @@ class PulumiStack:
         operation: Callable[[automation.Stack, Callable[[events.EngineEvent], None]], object],
         *,
         create: bool = False,
+        forget: bool = False,
     ) -> tuple[Changes, dict[str, Any]]:
-        """Run an operation in a thread, so that this one can pass signals on; a missing stack is created first."""
+        """Run an operation in a thread, so that this one can pass signals on; a missing stack is created first.
+
+        Args:
+            operation: What to do with the stack.
+            create: Whether it is probably missing.
+            forget: Whether to remove a stack that had to be created.
+        """
         follow = _Events(self._display)
         failure: list[Exception] = []
 
@@ -194,7 +203,11 @@ class PulumiStack:
                     operation(stack, follow)
                 except errors.StackNotFoundError:
                     stack.workspace.create_stack(self.name)
-                    operation(stack, follow)
+                    try:
+                        operation(stack, follow)
+                    finally:
+                        if forget:
+                            stack.workspace.remove_stack(self.name, preserve_config=True)
             except Exception as error:  # noqa: BLE001 # it is raised again below, in the caller's thread
                 failure.append(error)
 
@@ -247,6 +260,9 @@ def _interrupt_engine() -> None:
         with contextlib.suppress(OSError):
             if os.tcgetpgrp(0) == os.getpgrp():
                 return
+    else:
+        return  # the console has told every process
     for child in psutil.Process().children():
-        if child.name().startswith("pulumi"):
-            child.send_signal(signal.SIGINT)
+        with contextlib.suppress(psutil.Error):
+            if child.name().startswith("pulumi"):
+                child.send_signal(signal.SIGINT)

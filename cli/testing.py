@@ -74,8 +74,8 @@ def run_tests(suites: tuple[str, ...], home: DemoHome, display: Display) -> None
 def _prepare(home: DemoHome, display: Display) -> dict[str, str]:
     """Make sure that the stack under test can start; returns where the tests find what they need of it."""
     session = Session(_STACK, home, display)
+    ensure_engine(home, display, session.config.docker_host)
     with display.running():
-        ensure_engine(home, display)
         prepare_images(session)
         promtool = GoToolchain.find_or_install(home, display).build(PROGRAMS["promtool"], display)
     return {_POSTGRES: session.topology.service("postgres").image.reference, "PROMTOOL": str(promtool)}

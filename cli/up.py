@@ -9,9 +9,10 @@ from rich.prompt import Confirm
 from cli.drift import deviations
 from cli.health import wait_until_ready
 from cli.locks import dead_lock
+from cli.progress import Display
 from cli.pulumi_stack import Changes
 from cli.session import Session, existing_stacks
-from images.build import ensure_images
+from images.build import check_builder, ensure_images
 from images.catalog import upstream_image
 from infra.config import load_stack_config
 from infra.errors import DemoError, EngineError
@@ -20,7 +21,6 @@ from infra.stack_secrets import StackSecrets
 from infra.targets.docker import preflight
 from toolchain.engine import Engine
 from toolchain.engine_setup import can_install, install
-from toolchain.progress import Progress
 from toolchain.pulumi_tools import PulumiTools
 
 __all__ = ["bring_up", "choose_stack", "ensure_engine", "prepare_images", "preview"]
@@ -52,20 +52,27 @@ def choose_stack(home: DemoHome) -> tuple[str, str]:
     return "airgap", f"no image registry answers within {_REGISTRY_SECONDS} seconds"
 
 
-def ensure_engine(home: DemoHome, progress: Progress) -> None:
+def ensure_engine(home: DemoHome, display: Display, configured: str = "") -> None:
     """Make sure that a Docker engine answers, installing Debian's where that is ours to do.
+
+    Args:
+        home: The demo's directory.
+        display: Shows the installation.
+        configured: The stack's ``dockerHost``; an engine that somebody chose is not replaced by another.
 
     Raises:
         EngineError: there is none and none can be installed here.
     """
     try:
-        Engine.connect()
+        Engine.connect(configured)
     except EngineError:
-        if not can_install():
+        if configured or not can_install():
             raise
         if sys.stdin.isatty() and not Confirm.ask("No Docker engine answers. Install and start Debian's docker.io?"):
             raise
-        install(home, progress)
+        display.say("No Docker engine answers; installing and starting Debian's docker.io.")
+        with display.running():
+            install(home, display)
 
 
 def prepare_images(session: Session) -> None:
@@ -92,6 +99,7 @@ def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
                 *preflight.check_machine(topology, engine),
             ]
         )
+        check_builder(session.config, topology.images, engine)
         tools = PulumiTools.ensure(session.home, session.display)
         prepare_images(session)
         pulumi = session.with_tools(tools)

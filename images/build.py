@@ -1,12 +1,15 @@
 """Getting every image of a stack on to this machine: pull the official ones, build ours, several at once."""
 
+import contextlib
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Final
 
 import docker.errors
+import psutil
 import requests
 
 from images.catalog import recipes
@@ -21,7 +24,7 @@ from toolchain.go import GoToolchain
 from toolchain.programs import PROGRAMS
 from toolchain.progress import Progress, Step
 
-__all__ = ["ensure_images", "missing_images"]
+__all__ = ["check_builder", "ensure_images", "missing_images"]
 
 _COMPILERS: Final = 2
 """Programs compiled at once: linking one uses a single core, so two keep a small machine busy."""
@@ -35,6 +38,21 @@ def missing_images(engine: Engine, wanted: Iterable[Image]) -> list[Image]:
     return [image for image in wanted if image.reference not in present and not engine.has_image(image.reference)]
 
 
+def check_builder(config: DemoConfig, wanted: Iterable[Image], engine: Engine) -> None:
+    """Make sure that missing images can be built on this machine, before minutes are spent on what comes first.
+
+    Raises:
+        ImageError: the packages distribution is wanted without Linux or root.
+    """
+    if config.distribution is not Distribution.PACKAGES or not missing_images(engine, wanted):
+        return
+    if sys.platform != "linux" or os.geteuid() != 0:
+        raise ImageError(
+            "The packages distribution makes its base image with debootstrap, which needs Linux and root; "
+            "use the stack local, or run this as root."
+        )
+
+
 def ensure_images(
     config: DemoConfig, wanted: Iterable[Image], engine: Engine, home: DemoHome, progress: Progress
 ) -> None:
@@ -45,6 +63,7 @@ def ensure_images(
         ToolError: a program of the packages distribution cannot be built.
     """
     missing = missing_images(engine, wanted)
+    check_builder(config, missing, engine)
     if missing:
         _Builder(config, engine, home, progress).run(missing)
 
@@ -94,7 +113,7 @@ class _Builder:
         running: dict[Future[None], str] = {}
         done: set[str] = set()
         failure: DemoError | None = None
-        with compilers, others:
+        with compilers, others, _stopping(compilers, others):
             while running or (waiting and failure is None):
                 if failure is None:
                     # A job that is needed but not planned exists already (a base image that was there).
@@ -108,6 +127,8 @@ class _Builder:
                     error = future.exception()
                     if isinstance(error, DemoError):
                         failure = failure or error
+                        # What has not begun need not.
+                        running = {one: name for one, name in running.items() if not one.cancel()}
                     elif error is not None:
                         raise error
         if failure is not None:
@@ -117,8 +138,8 @@ class _Builder:
         GoToolchain.find_or_install(self._home, self._progress).build(PROGRAMS[program], self._progress)
 
     def _make_base(self) -> None:
-        with self._progress.step("image base") as step:
-            make_base(self._engine, step.update)
+        with self._progress.step("image base") as step, _engine_errors("import the image base"):
+            make_base(self._engine, self._home.root, step.update)
 
     def _build(self, recipe: Recipe) -> None:
         with self._progress.step(f"image {recipe.name}") as step:
@@ -148,6 +169,20 @@ class _Builder:
                     layers[event["id"]] = (detail["current"], detail["total"])
                     got, total = (sum(values) for values in zip(*layers.values(), strict=True))
                     step.update(f"{got / 1e6:.0f} of {total / 1e6:.0f} MB", done=got, total=total)
+
+
+@contextlib.contextmanager
+def _stopping(*pools: ThreadPoolExecutor) -> Generator[None]:
+    """On Ctrl-C or an unexpected error: nothing more begins, and the compilers that run are ended."""
+    try:
+        yield
+    except BaseException:
+        for pool in pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for child in psutil.Process().children(recursive=True):
+            with contextlib.suppress(psutil.Error):
+                child.terminate()
+        raise
 
 
 class _engine_errors:  # noqa: N801 # reads as a statement: with _engine_errors("pull …")

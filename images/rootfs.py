@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -33,20 +32,16 @@ def base_image() -> Image:
     return Recipe(name="base", dockerfile="base", salt=_salt()).image
 
 
-def make_base(engine: Engine, say: Callable[[str], None]) -> None:
-    """Make the base image with debootstrap.
+def make_base(engine: Engine, workspace: Path, say: Callable[[str], None]) -> None:
+    """Make the base image with debootstrap, in a folder that must not be mounted ``nodev`` as ``/tmp`` often is.
 
     Raises:
-        ImageError: not Linux, not root, or debootstrap failed; with its last line.
+        ImageError: debootstrap failed; with its last line.
     """
-    if sys.platform != "linux":
-        raise ImageError(
-            "The packages distribution builds its base image with debootstrap, which needs Linux; use the stack local."
-        )
     if shutil.which("debootstrap") is None:
         say("installing debootstrap")
         apt_get_install("debootstrap")
-    with tempfile.TemporaryDirectory(prefix="compass-demo-") as directory:
+    with tempfile.TemporaryDirectory(prefix="rootfs-", dir=workspace) as directory:
         root = Path(directory) / "root"
         _debootstrap(root, say)
         if _CA_BUNDLE.exists():

@@ -24,6 +24,8 @@ __all__ = [
 ]
 
 PROJECT = "compass-demo"
+_PROVIDERS = frozenset({"pulumi", "docker"})
+"""Namespaces of the engine and of the provider."""
 
 HostPort = Annotated[int, Field(ge=1, le=65535)]
 
@@ -166,6 +168,8 @@ def load_stack_config(repository: Path, stack: str) -> DemoConfig:
         for name, value in config.items():  # pyright: ignore[reportUnknownVariableType] # YAML is untyped
             namespace, _, key = str(name).rpartition(":")  # pyright: ignore[reportUnknownArgumentType]
             encrypted = isinstance(value, dict) and "secure" in value
-            if namespace == PROJECT and not encrypted:
+            if namespace not in (PROJECT, "", *_PROVIDERS):
+                raise ConfigError(f"{path.name}: unknown namespace {namespace} in {name}; ours is {PROJECT}.")
+            if namespace not in _PROVIDERS and not encrypted:
                 values[key] = value
     return DemoConfig.parse(values, where=path.name)

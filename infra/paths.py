@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import platformdirs
 
@@ -15,6 +16,9 @@ class DemoHome:
     """The demo's own directory: the user's data directory, or ``$COMPASS_DEMO_HOME``."""
 
     root: Path
+
+    CONTENTS: ClassVar = ("tools", "cache", "pulumi-home", "state", "stacks", "passphrase", "dockerd.log")
+    """Everything that the demo puts there; ``destroy --all`` removes nothing else."""
 
     @classmethod
     def default(cls) -> "DemoHome":

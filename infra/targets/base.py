@@ -44,8 +44,12 @@ class Deployment:
 class Target(Protocol):
     """Renders topologies. Kubernetes will be the second implementation."""
 
-    def check(self, topology: Topology) -> None:
+    def check(self, topology: Topology, *, preview: bool) -> None:
         """Find out, before anything is created, whether ``deploy`` can succeed.
+
+        Args:
+            topology: What is to be deployed.
+            preview: Whether it will only be shown, which needs less.
 
         Raises:
             UnsupportedSpec: a field cannot be honoured.

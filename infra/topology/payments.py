@@ -59,7 +59,6 @@ def traffic(site: Site) -> Service:
         memory_mib=128,
         cpus=1,
         user=OWN_USER,
-        needs=("sample-app",),
         connects=(names.SAMPLE_APP,),
         stop_grace_seconds=5,
     )

@@ -44,7 +44,10 @@ def test_secrets_are_masked_in_plain_outputs_and_absent_from_arguments_and_envir
     names = [stack.container(one["name"]) for one in stack.json("status", stack.name)["services"]]
     inspected = subprocess.run(["docker", "inspect", *names], capture_output=True, text=True, check=True).stdout
     logs = "".join(
-        subprocess.run(["docker", "logs", name], capture_output=True, text=True, check=True).stdout for name in names
+        subprocess.run(
+            ["docker", "logs", name], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=True
+        ).stdout
+        for name in names
     )
     state = "".join(path.read_text() for path in (stack.home / "state").rglob("*.json"))
     for secret in passwords:

@@ -218,6 +218,24 @@ def test_ctrl_c_and_then_destroy_leaves_nothing(fragile: Stack, engine: Engine) 
     assert what_is_left(engine, fragile.name) == []
 
 
+def test_plain_pulumi_brings_the_stack_up_and_destroys_it(fragile: Stack, engine: Engine) -> None:
+    for command in (("stack", "init"), ("up", "--yes", "--skip-preview"), ("preview", "--expect-no-changes")):
+        result = fragile.pulumi(*command)
+        assert result.returncode == 0, result.stdout + result.stderr
+    assert fragile.json("status", fragile.name)["ready"]
+    assert fragile.json("up", fragile.name)["changes"] == {}
+    result = fragile.pulumi("destroy", "--yes", "--skip-preview")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert what_is_left(engine, fragile.name) == []
+    fragile.succeed("destroy", fragile.name)
+
+
+def test_a_preview_before_the_first_up_changes_nothing(fragile: Stack, engine: Engine) -> None:
+    assert fragile.json("preview", fragile.name)["changes"]["create"]
+    assert what_is_left(engine, fragile.name) == []
+    assert "No stack exists yet" in sentence(fragile.demo("destroy"))
+
+
 def test_lost_secrets_replace_the_data_that_was_made_with_them(fragile: Stack) -> None:
     fragile.succeed("up", fragile.name)
     (fragile.home / "stacks" / fragile.name / "secrets.json").unlink()

@@ -211,4 +211,4 @@ def test_a_file_that_is_too_large_for_the_state_is_refused_by_name() -> None:
         user=1,
     )
     with pytest.raises(UnsupportedSpec, match=r"big: the file /etc/big is not possible on this target"):
-        DockerTarget("test").check(Topology(workloads=(service,)))
+        DockerTarget("test").check(Topology(workloads=(service,)), preview=False)

@@ -61,11 +61,25 @@ def test_the_file_is_its_owners_alone_even_if_it_was_open_to_all(
 ) -> None:
     path = tmp_path / ".env"
     if existing is not None:
-        path.write_text("OLD=1\n" * 100)
+        path.write_text("# Connection settings of the COMPASS demo, stack other.\n" + "OLD=1\n" * 100)
         path.chmod(existing)
     write_env_file(session, path, inside=False)
     assert path.stat().st_mode & 0o777 == 0o600
     assert "OLD" not in path.read_text()
+
+
+def test_a_file_of_somebody_else_is_neither_overwritten_nor_deleted(session: Session, tmp_path: Path) -> None:
+    path = tmp_path / ".env"
+    path.write_text("API_KEY=1\n")
+    with pytest.raises(DemoError, match=r"exists and is not the demo's; name another file with --file"):
+        write_env_file(session, path, inside=False)
+    assert path.read_text() == "API_KEY=1\n"
+    path.unlink()
+    write_env_file(session, path, inside=False)
+    directory = session.home.stack(session.stack)
+    assert written_files(directory) == [path]
+    path.write_text("API_KEY=1\n")
+    assert written_files(directory) == []
 
 
 def test_every_written_file_is_remembered_once_by_its_full_path(

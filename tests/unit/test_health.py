@@ -118,12 +118,13 @@ def test_the_gateway_is_asked_on_its_published_port_and_its_status_decides(
 ) -> None:
     asked: list[str] = []
 
-    def get(url: str, *, timeout: float) -> Answer:
+    def get(session: requests.Session, url: str, *, timeout: float) -> Answer:
+        assert not session.trust_env, "a proxy cannot reach the loopback address"
         assert timeout > 0
         asked.append(url)
         return Answer(status, WAITING)
 
-    monkeypatch.setattr(requests, "get", get)
+    monkeypatch.setattr(requests.Session, "get", get)
     assert stack_health(session) == {**WAITING, "ready": ready}
     assert asked == [f"http://127.0.0.1:{TOPOLOGY.service('web').port('http').host_port}/ready/stack"]
 
@@ -133,7 +134,7 @@ def test_the_gateway_is_asked_on_its_published_port_and_its_status_decides(
 def test_another_program_on_the_port_is_no_answer(
     session: Session, monkeypatch: pytest.MonkeyPatch, document: object
 ) -> None:
-    monkeypatch.setattr(requests, "get", always(Answer(200, document)))
+    monkeypatch.setattr(requests.Session, "get", always(Answer(200, document)))
     assert stack_health(session) == {}
 
 
@@ -145,5 +146,5 @@ def test_a_gateway_that_does_not_answer_is_an_empty_answer(
     def refuse(_url: str, **_: object) -> None:
         raise error
 
-    monkeypatch.setattr(requests, "get", refuse)
+    monkeypatch.setattr(requests.Session, "get", refuse)
     assert stack_health(session) == {}

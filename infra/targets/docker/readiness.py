@@ -5,6 +5,7 @@ time-out on a container that died at once, without a word of its log. This runs 
 first container of the stack that dies, and puts its last lines into the error.
 """
 
+import math
 import time
 from typing import Final
 
@@ -16,6 +17,10 @@ from toolchain.engine import ContainerState, Engine
 __all__ = ["Readiness"]
 
 _POLL_SECONDS: Final = 0.1
+_EXEC_SECONDS: Final = 0.25
+"""Between two runs of a probe: each starts a process in the container, and other containers are starting too."""
+_OTHERS_SECONDS: Final = 1.0
+"""Between two looks at all the others, which cost the engine a question for each."""
 _LOG_LINES: Final = 12
 _STOP_SECONDS: Final = 2
 _DOWN: Final = frozenset({"exited", "restarting", "dead"})
@@ -29,6 +34,7 @@ class Readiness:
         self._stack = stack
         # What died last week or was stopped by hand says nothing about this start.
         self._before = {state.id: state for state in self._members()}
+        self._looked_at = -math.inf
 
     def wait_until_done(self, task: Task) -> None:
         """Return when the task has ended well.
@@ -58,12 +64,14 @@ class Readiness:
         while True:
             self._check_others()
             state = self._state(service.name)
+            if self._died(state):
+                self._fail(state, f"{service.name} died while it was starting")
             code, said = self._engine.run_inside(state.id, list(probe.command))
             if code == 0:
                 return
             if time.monotonic() > deadline:
                 self._fail(state, f"{service.name} is not ready after {probe.deadline_seconds} seconds ({said})")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_EXEC_SECONDS)
 
     def _state(self, service: str) -> ContainerState:
         state = self._engine.container(container_name(self._stack, service))
@@ -75,6 +83,9 @@ class Readiness:
         return self._engine.containers(f"{LABEL_STACK}={self._stack}")
 
     def _check_others(self) -> None:
+        if time.monotonic() - self._looked_at < _OTHERS_SECONDS:
+            return
+        self._looked_at = time.monotonic()  # for all who wait
         for state in self._members():
             if self._died(state):
                 service = state.labels.get(LABEL_SERVICE, state.name)

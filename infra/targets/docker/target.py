@@ -38,7 +38,7 @@ class DockerTarget:
     def _readiness(self) -> Readiness:
         return Readiness(self._engine, self._stack)
 
-    def check(self, topology: Topology) -> None:
+    def check(self, topology: Topology, *, preview: bool) -> None:
         """Find out whether ``deploy`` can succeed; see the protocol."""
         for container in topology.containers():
             for file in container.files:
@@ -47,7 +47,8 @@ class DockerTarget:
         _ = self._readiness  # remembers how the containers are now, before anything is changed
         preflight.require(
             [
-                *preflight.check_images(topology, self._engine),
+                # A preview needs no images; an update says which are not built.
+                *([] if preview else preflight.check_images(topology, self._engine)),
                 *preflight.check_ports(topology, self._engine, self._stack),
                 *preflight.check_disk(topology, self._engine, self._stack),
                 *preflight.check_machine(topology, self._engine),
