@@ -185,7 +185,7 @@ class Service(Container):
     probe: Probe | None = None
     """Required; the validator says so in a sentence instead of a traceback."""
     needs: tuple[str, ...] = ()
-    """What starts before it, acyclic: services with an exec probe are ready then, others have started, tasks are done."""
+    """What starts before it, acyclic: services with an exec probe are ready then, others started, and tasks done."""
     sidecars: tuple[Sidecar, ...] = ()
 
     def port(self, name: str) -> Port:
