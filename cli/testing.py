@@ -10,12 +10,11 @@ from pathlib import Path
 
 from cli.progress import Display
 from cli.session import Session
-from cli.up import ensure_engine, prepare_images
+from cli.up import ensure_engine, prepare
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
 from toolchain.go import GoToolchain
 from toolchain.programs import PROGRAMS
-from toolchain.pulumi_tools import PulumiTools
 
 __all__ = ["SUITES", "run_tests"]
 
@@ -78,8 +77,7 @@ def _prepare(home: DemoHome, display: Display) -> dict[str, str]:
     ensure_engine(home, display, session.config.docker_host)
     with display.running():
         # Pulumi too: the first test that needs it must not spend its time-out on building it.
-        PulumiTools.ensure(home.make_private(), display)
-        prepare_images(session)
+        prepare(session)
         promtool = GoToolchain.find_or_install(home, display).build(PROGRAMS["promtool"], display)
     return {_POSTGRES: session.topology.service("postgres").image.reference, "PROMTOOL": str(promtool)}
 

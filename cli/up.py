@@ -2,6 +2,7 @@
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from rich.prompt import Confirm
@@ -23,7 +24,7 @@ from toolchain.engine import Engine
 from toolchain.engine_setup import can_install, install
 from toolchain.pulumi_tools import PulumiTools
 
-__all__ = ["bring_up", "choose_stack", "ensure_engine", "prepare_images", "preview"]
+__all__ = ["bring_up", "choose_stack", "ensure_engine", "prepare", "prepare_images", "preview"]
 
 _REGISTRY_SECONDS: Final = 2
 
@@ -84,6 +85,20 @@ def prepare_images(session: Session) -> None:
     ensure_images(session.config, session.topology.images, session.engine, session.home, session.display)
 
 
+def prepare(session: Session) -> PulumiTools:
+    """Make sure of the tools and the images, side by side: linkers and downloads leave processors idle.
+
+    Raises:
+        DemoError: one cannot be had.
+    """
+    check_builder(session.config, session.topology.images, session.engine)
+    home = session.home.make_private()
+    with ThreadPoolExecutor(1, thread_name_prefix="tools") as pool:
+        tools = pool.submit(PulumiTools.ensure, home, session.display)
+        prepare_images(session)
+        return tools.result()
+
+
 def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
     """Bring the stack up to its configuration and wait until all of it answers; returns changes and outputs.
 
@@ -99,9 +114,7 @@ def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
                 *preflight.check_machine(topology, engine),
             ]
         )
-        check_builder(session.config, topology.images, engine)
-        tools = PulumiTools.ensure(session.home, session.display)
-        prepare_images(session)
+        tools = prepare(session)
         pulumi = session.with_tools(tools)
         drifted, new = _drifted(session), not StackSecrets.exist(session.home.stack(session.stack))
         if drifted or new:
