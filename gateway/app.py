@@ -5,8 +5,15 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from starlette.routing import Router
+from starlette.routing import Route, Router
 
+from gateway.agents.bounds import Bounds
+from gateway.agents.compass import Compass
+from gateway.agents.dashboards import Dashboards
+from gateway.agents.logql import LogQL
+from gateway.agents.post import JsonPost
+from gateway.agents.promql import PromQL
+from gateway.agents.upstream import Upstream
 from gateway.alerts import AlertLog
 from gateway.allowlists import GRAFANA, JAEGER, LOKI, PROMETHEUS, TEMPO
 from gateway.backend import Backend
@@ -73,9 +80,23 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
             identity = None if user is None else {_IDENTITY: user}
             return Forward(to, allow, tracing, body_bytes=config.limits.body_bytes, identity=identity)
 
+        def upstream(to: Backend, *, user: str | None = None) -> Upstream:
+            identity = None if user is None else {_IDENTITY: user}
+            return Upstream(to, tracing, answer_bytes=config.limits.agents.answer_bytes, identity=identity)
+
         rest: ASGIApp = _not_found
+        dashboards = Dashboards(None)
         if backends.grafana is not None:
-            rest = forward(backend("grafana", backends.grafana), GRAFANA, user=backends.grafana.user)
+            grafana, user = backend("grafana", backends.grafana), backends.grafana.user
+            rest = forward(grafana, GRAFANA, user=user)
+            dashboards = Dashboards(upstream(grafana, user=user))
+
+        bounds = Bounds(config.limits.agents)
+        compass = Compass(
+            [PromQL(upstream(prometheus), bounds), LogQL(upstream(loki), bounds), dashboards],
+            metrics,
+        )
+        mcp = Route("/mcp", JsonPost(compass.answer, tracing, body_bytes=config.limits.body_bytes))
 
         def guard(front: str, app: ASGIApp, *, secret: str | None, open_paths: frozenset[str] = frozenset()) -> Guard:
             policy = Policy(
@@ -91,7 +112,7 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
         yield {
             "main": guard(
                 "main",
-                Router(endpoints.main(), redirect_slashes=False, default=rest),
+                Router([*endpoints.main(), mcp], redirect_slashes=False, default=rest),
                 secret=token,
                 open_paths=READY | {"/api/health"},
             ),
