@@ -11,8 +11,13 @@ from gateway.agents.bounds import Bounds
 from gateway.agents.compass import Compass
 from gateway.agents.dashboards import Dashboards
 from gateway.agents.logql import LogQL
+from gateway.agents.mcp import Mcp
 from gateway.agents.post import JsonPost
 from gateway.agents.promql import PromQL
+from gateway.agents.search_http import SearchHttp
+from gateway.agents.tempo import TempoStore
+from gateway.agents.traceql_search import TraceQLSearch
+from gateway.agents.traces import TraceSearch
 from gateway.agents.upstream import Upstream
 from gateway.alerts import AlertLog
 from gateway.allowlists import GRAFANA, JAEGER, LOKI, PROMETHEUS, TEMPO
@@ -20,6 +25,7 @@ from gateway.backend import Backend
 from gateway.endpoints import Endpoints
 from gateway.forward import Forward
 from gateway.guard import READY, Guard, Policy, Token
+from gateway.jaeger.search import JaegerStore
 from gateway.metrics import Metrics
 from gateway.probes import Probes
 from gateway.problems import Refused
@@ -96,7 +102,17 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
             [PromQL(upstream(prometheus), bounds), LogQL(upstream(loki), bounds), dashboards],
             metrics,
         )
-        mcp = Route("/mcp", JsonPost(compass.answer, tracing, body_bytes=config.limits.body_bytes))
+        call_tool = Route("/mcp", JsonPost(compass.answer, tracing, body_bytes=config.limits.body_bytes))
+
+        tempo = backends.traces.kind == "tempo"
+        passing = forward(traces, TEMPO if tempo else JAEGER)
+        store = TempoStore(upstream(traces)) if tempo else JaegerStore(upstream(traces))
+        search = TraceSearch(store, bounds)
+        mcp = Mcp([TraceQLSearch(search)], metrics, version=config.version)
+        trace_routes = [
+            Route("/api/mcp", JsonPost(mcp.answer, tracing, body_bytes=config.limits.body_bytes)),
+            Route("/api/search", SearchHttp(search, tracing, metrics, passing=passing if tempo else None)),
+        ]
 
         def guard(front: str, app: ASGIApp, *, secret: str | None, open_paths: frozenset[str] = frozenset()) -> Guard:
             policy = Policy(
@@ -112,15 +128,13 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
         yield {
             "main": guard(
                 "main",
-                Router([*endpoints.main(), mcp], redirect_slashes=False, default=rest),
+                Router([*endpoints.main(), call_tool], redirect_slashes=False, default=rest),
                 secret=token,
                 open_paths=READY | {"/api/health"},
             ),
             "prometheus": guard("prometheus", forward(prometheus, PROMETHEUS), secret=token),
             "loki": guard("loki", forward(loki, LOKI), secret=token),
-            "traces": guard(
-                "traces", forward(traces, TEMPO if backends.traces.kind == "tempo" else JAEGER), secret=token
-            ),
+            "traces": guard("traces", Router(trace_routes, redirect_slashes=False, default=passing), secret=token),
             # Reached from inside the network only, by Alertmanager, Prometheus and health checks; none of them holds
             # the token.
             "internal": guard(

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from opentelemetry.trace import StatusCode
 from pydantic_core import from_json
 
 from gateway import headers as header
-from gateway.guard import ClientGone, path_of, read_body
-from gateway.presence import while_present
+from gateway.agents.traced import answer_call
+from gateway.guard import ClientGone, read_body
 from gateway.problems import Refused
 from gateway.rules import JSON
 
@@ -21,10 +20,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
-    from gateway.headers import RawHeaders
     from gateway.tracing import Tracing
-
-_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,30 +56,16 @@ class JsonPost:
         Raises:
             Refused: the answer to give instead.
         """
-        headers: RawHeaders = scope["headers"]
         if scope["method"] != "POST":
             raise Refused(405, "bad_data", "this path takes POST only", headers={"Allow": "POST"})
-        given = (header.one(headers, b"content-type") or b"").split(b";")[0].strip().lower().decode("latin-1")
+        given = (header.one(scope["headers"], b"content-type") or b"").split(b";")[0].strip().lower().decode("latin-1")
         if given != JSON:
             raise Refused(415, "bad_data", f"the body must be {JSON}")
-        path = path_of(scope).text
-        span = self._tracing.server_span(headers, method="POST", route=path, path=path)
         try:
-            posted = Posted(body=await read_body(receive, self._body_bytes), span=span)
-            response = await while_present(receive, lambda: self._answer(posted))
-            span.set_attribute("http.response.status_code", response.status_code)
-            if response.status_code >= _SERVER_ERROR:
-                span.set_status(StatusCode.ERROR)
-            await response(scope, receive, send)
+            body = await read_body(receive, self._body_bytes)
         except ClientGone:
             return
-        except Refused as refused:
-            span.set_attribute("http.response.status_code", refused.status)
-            if refused.status >= _SERVER_ERROR:
-                span.set_status(StatusCode.ERROR, refused.sentence)
-            raise
-        finally:
-            span.end()
+        await answer_call(scope, receive, send, self._tracing, lambda span: self._answer(Posted(body=body, span=span)))
 
 
 def parse(body: bytes) -> object:

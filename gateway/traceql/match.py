@@ -23,7 +23,7 @@ class Matcher:
     """
 
     def __init__(self, query: Query) -> None:
-        self._tests = [_Test(one) for one in query.comparisons]
+        self._tests = [Test(one) for one in query.comparisons]
 
     def matches(self, span: Span) -> bool:
         """Return whether all comparisons hold.
@@ -34,7 +34,13 @@ class Matcher:
         return all(test.holds(_value(test.comparison, span)) for test in self._tests)
 
 
-class _Test:
+class Test:
+    """A comparison made ready to be asked of many values.
+
+    Args:
+        comparison: what has to hold.
+    """
+
     def __init__(self, comparison: Comparison) -> None:
         self.comparison = comparison
         value = comparison.value
@@ -43,6 +49,11 @@ class _Test:
         self._wanted: Scalar = value.nanoseconds if isinstance(value, Duration) else value
 
     def holds(self, found: Scalar | None) -> bool:
+        """Return whether the comparison holds for a value; None for none.
+
+        Raises:
+            TooCostlyError: the regular expression takes too much work.
+        """
         wanted, operator = self._wanted, self.comparison.operator
         if found is None or not _alike(found, wanted):
             return False

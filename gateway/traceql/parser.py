@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _OPERATORS = {one.value: one for one in Operator}
+_MOST = 32
 _SUBSET = "a query is one { } with comparisons joined by &&"
 _STRUCTURAL = {">>", "<<", "~", "!>>", "!<<", "&>>", "&<<", "&>", "&<", "&~"}
 _INSIDE = {
@@ -76,7 +77,9 @@ class _Parser:
         if not self._symbol("}"):
             comparisons.append(self._comparison())
             while self._symbol("&&"):
-                self._take()
+                joined = self._take()
+                if len(comparisons) == _MOST:
+                    raise self._unsupported(f"a query of more than {_MOST} comparisons", joined, "write fewer")
                 comparisons.append(self._comparison())
             self._close()
         self._take()

@@ -15,7 +15,7 @@ from gateway.traceql.regex_tree import PatternError
 __all__ = ["Pattern", "PatternError", "TooCostlyError"]
 
 # States that are looked at for one query: a second or two of work.
-_BUDGET = 3_000_000
+_BUDGET = 2_000_000
 _REMEMBERED = 10_000
 
 _States = frozenset[int]
