@@ -89,6 +89,7 @@ def _value(comparison: Comparison, span: Span) -> Scalar | None:
 
 
 def _alike(found: Scalar, wanted: Value | Scalar) -> bool:
-    if isinstance(found, bool) or isinstance(wanted, bool):
-        return isinstance(found, bool) and isinstance(wanted, bool)
-    return isinstance(found, str) == isinstance(wanted, str)
+    """Return whether both are of one kind; as in Tempo, whole numbers and numbers with a point are two."""
+    return any(isinstance(found, kind) and isinstance(wanted, kind) for kind in (str, bool, float)) or (
+        type(found) is int and type(wanted) is int
+    )

@@ -237,7 +237,7 @@ async def test_kinds_of_values_survive(stack: Stack) -> None:
     document: dict[str, Any] = trace(1, span("01", "a", *tags))
     document["spans"][0]["tags"][0]["value"] = 1
     Jaeger(stack.jaeger, [document])
-    response = await search(stack.gateway, '{span.f = 1 && span.b = false && span.s = "x" && span.i < 6}')
+    response = await search(stack.gateway, '{span.f = 1.0 && span.b = false && span.s = "x" && span.i < 6}')
     (found,) = response.json()["traces"]
     assert [one["value"] for one in found["spanSet"]["spans"][0]["attributes"]] == [
         {"doubleValue": 1.0},
