@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlencode
 
@@ -27,6 +26,8 @@ _FORM = b"application/x-www-form-urlencoded"
 # Larger documents are parsed beside the event loop, which others wait for.
 _PARSED_AT_ONCE = 128 * 1024
 _WORDS = 2000
+# Agents give up after 30 s, and should hear why before.
+_SECONDS = 25.0
 # What a caller would take for a statement about the gateway's own token, path or data source.
 _ABOUT_US = frozenset({401, 403, 404, 405, 407})
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
@@ -56,7 +57,7 @@ class Upstream:
         ]
 
     async def get(
-        self, path: str, parameters: Mapping[str, str], parent: Span, *, seconds: float = math.inf
+        self, path: str, parameters: Mapping[str, str], parent: Span, *, seconds: float = _SECONDS
     ) -> dict[str, object]:
         """Return the JSON object that the back end answers.
 
@@ -73,7 +74,7 @@ class Upstream:
 
     async def get_list(self, path: str, parameters: Mapping[str, str], parent: Span) -> list[object]:
         """Return what :meth:`get` does where the back end answers with a JSON array."""
-        found = await self._get(path, parameters, parent, math.inf)
+        found = await self._get(path, parameters, parent, _SECONDS)
         if not isinstance(found, list):
             raise self.rubbish()
         return cast("list[object]", found)
@@ -81,7 +82,8 @@ class Upstream:
     async def post(self, path: str, parameters: Mapping[str, str], parent: Span) -> dict[str, object]:
         """Return what :meth:`get` does, for queries that may be too long for a URL."""
         headers = [*self._headers, (b"content-type", _FORM)]
-        ask = Ask(method="POST", path=path, headers=headers, body=urlencode(parameters).encode())
+        body = urlencode(parameters).encode()
+        ask = Ask(method="POST", path=path, headers=headers, body=body, seconds=_SECONDS)
         return self._object(await self._ask(ask, parent))
 
     async def _get(self, path: str, parameters: Mapping[str, str], parent: Span, seconds: float) -> object:
@@ -114,7 +116,8 @@ class Upstream:
             return await self._document(bytes(body))
         except BackendError as error:
             span.set_attribute("error.type", error.kind)
-            span.set_status(StatusCode.ERROR, error.sentence)
+            # Not the sentence: it may hold words of the back end about the query.
+            span.set_status(StatusCode.ERROR, error.kind)
             raise
         finally:
             span.end()
