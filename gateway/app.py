@@ -10,6 +10,9 @@ from starlette.routing import Route, Router
 from gateway.agents.bounds import Bounds
 from gateway.agents.compass import Compass
 from gateway.agents.dashboards import Dashboards
+from gateway.agents.either import Either
+from gateway.agents.grafana_lists import ListDatasources, listing_tools
+from gateway.agents.grafana_queries import QueryLokiLogs, QueryPrometheus
 from gateway.agents.logql import LogQL
 from gateway.agents.mcp import Mcp
 from gateway.agents.post import JsonPost
@@ -98,11 +101,21 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
             dashboards = Dashboards(upstream(grafana, user=user))
 
         bounds = Bounds(config.limits.agents)
-        compass = Compass(
-            [PromQL(upstream(prometheus), bounds), LogQL(upstream(loki), bounds), dashboards],
+        asked_prometheus, asked_loki = upstream(prometheus), upstream(loki)
+        promql, logql = PromQL(asked_prometheus, bounds), LogQL(asked_loki, bounds)
+        compass = Compass([promql, logql, dashboards], metrics)
+        grafana_mcp = Mcp(
+            [
+                QueryPrometheus(promql),
+                QueryLokiLogs(logql),
+                ListDatasources(),
+                *listing_tools(asked_prometheus, asked_loki, bounds),
+            ],
             metrics,
+            version=config.version,
         )
-        call_tool = Route("/mcp", JsonPost(compass.answer, tracing, body_bytes=config.limits.body_bytes))
+        either = Either(compass, grafana_mcp)
+        call_tool = Route("/mcp", JsonPost(either.answer, tracing, body_bytes=config.limits.body_bytes))
 
         tempo = backends.traces.kind == "tempo"
         passing = forward(traces, TEMPO if tempo else JAEGER)

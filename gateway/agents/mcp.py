@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 PROTOCOL = "2024-11-05"
 _DIALECT = "mcp"
 _SERVER_ERROR = 500
+_NOTES = ("repaired", "notes", "ignored", "warnings", "infos")
 _METHODS = ("initialize", "ping", "tools/list", "tools/call")
 
 
@@ -128,9 +129,10 @@ class Mcp:
             raise RpcError(INVALID_PARAMS, refused.sentence) from None
         finally:
             self._calls.labels(_DIALECT, label, str(status)).inc()
-        text = json.dumps(outcome.data, ensure_ascii=False, separators=(",", ":"))
+        # What a model should know beside the data, for clients that read nothing but content.
+        notes = {name: outcome.metadata[name] for name in _NOTES if name in outcome.metadata}
         return {
-            "content": [{"type": "text", "text": text}],
+            "content": [_text(outcome.data), *([_text(notes)] if notes else [])],
             "isError": False,
             "data": outcome.data,
             "metadata": outcome.metadata,
@@ -144,3 +146,7 @@ class Mcp:
         if arguments is not None and not isinstance(arguments, dict):
             raise Refused(400, "bad_data", "arguments must be an object")
         return tool, cast("dict[str, object]", arguments or {})
+
+
+def _text(document: Mapping[str, object]) -> Mapping[str, str]:
+    return {"type": "text", "text": json.dumps(document, ensure_ascii=False, separators=(",", ":"))}

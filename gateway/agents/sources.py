@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from gateway.problems import Refused
 
-_UIDS = ("prometheus", "loki", "tempo")
+# uid, name, type. Clients look for Tempo, and its dialect is what the trace front is for, also where Jaeger stores the
+# traces.
+SOURCES = (("prometheus", "Prometheus", "prometheus"), ("loki", "Loki", "loki"), ("tempo", "Tempo", "tempo"))
+_UIDS = tuple(uid for uid, _, _ in SOURCES)
 # There is no Mimir: who asks for it gets Prometheus.
 _ALIASES = {"mimir": "prometheus"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from datetime import UTC, datetime
 
 from gateway.problems import Refused
@@ -49,12 +50,19 @@ def moment(given: str | float, name: str) -> float:
     """Return seconds since 1970.
 
     Args:
-        given: ISO 8601 (UTC where it names no zone), or a number of seconds since 1970, also as text.
+        given: ISO 8601 (UTC where it names no zone), a number of seconds since 1970, also as text, or relative to now:
+            ``now``, ``now-1h30m``.
         name: the parameter, for the error.
 
     Raises:
         Refused: it is neither, or lies before 1970 or after 2200.
     """
+    if isinstance(given, str) and given.startswith("now"):
+        now, minus, back = time.time(), given[3:4], given[4:]
+        if not minus and not back:
+            return now
+        if minus == "-":
+            return max(0.0, now - duration(back, name))
     try:
         if isinstance(given, int | float) or (len(given) <= _LONGEST and _NUMBER.fullmatch(given)):
             seconds = float(given)
@@ -65,7 +73,7 @@ def moment(given: str | float, name: str) -> float:
         raise Refused(
             400,
             "bad_data",
-            f'{name} is neither an ISO 8601 time such as "2025-11-21T14:30:00Z" nor a number of seconds since 1970',
+            f'{name} is neither an ISO 8601 time such as "2025-11-21T14:30:00Z" nor "now-1h" nor seconds since 1970',
         ) from None
     if not 0 <= seconds <= _LATEST:
         raise Refused(400, "bad_data", f"{name} must lie between 1970 and 2200")

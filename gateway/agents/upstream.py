@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlencode
 
@@ -13,8 +14,6 @@ from gateway.backend import Ask, BackendError
 from gateway.problems import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     import httpx2
     from opentelemetry.trace import Span
 
@@ -32,6 +31,10 @@ _SECONDS = 25.0
 _ABOUT_US = frozenset({401, 403, 404, 405, 407})
 _CLIENT_ERROR, _SERVER_ERROR = 400, 500
 _PASSED_ON = frozenset({503, 504})
+
+
+# A parameter with several values appears several times.
+Form = Mapping[str, str | Sequence[str]]
 
 
 class Upstream:
@@ -56,9 +59,7 @@ class Upstream:
             *((name.encode(), value.encode()) for name, value in (identity or {}).items()),
         ]
 
-    async def get(
-        self, path: str, parameters: Mapping[str, str], parent: Span, *, seconds: float = _SECONDS
-    ) -> dict[str, object]:
+    async def get(self, path: str, parameters: Form, parent: Span, *, seconds: float = _SECONDS) -> dict[str, object]:
         """Return the JSON object that the back end answers.
 
         Args:
@@ -72,22 +73,22 @@ class Upstream:
         """
         return self._object(await self._get(path, parameters, parent, seconds))
 
-    async def get_list(self, path: str, parameters: Mapping[str, str], parent: Span) -> list[object]:
+    async def get_list(self, path: str, parameters: Form, parent: Span) -> list[object]:
         """Return what :meth:`get` does where the back end answers with a JSON array."""
         found = await self._get(path, parameters, parent, _SECONDS)
         if not isinstance(found, list):
             raise self.rubbish()
         return cast("list[object]", found)
 
-    async def post(self, path: str, parameters: Mapping[str, str], parent: Span) -> dict[str, object]:
+    async def post(self, path: str, parameters: Form, parent: Span) -> dict[str, object]:
         """Return what :meth:`get` does, for queries that may be too long for a URL."""
         headers = [*self._headers, (b"content-type", _FORM)]
-        body = urlencode(parameters).encode()
+        body = urlencode(parameters, doseq=True).encode()
         ask = Ask(method="POST", path=path, headers=headers, body=body, seconds=_SECONDS)
         return self._object(await self._ask(ask, parent))
 
-    async def _get(self, path: str, parameters: Mapping[str, str], parent: Span, seconds: float) -> object:
-        query = urlencode(parameters).encode()
+    async def _get(self, path: str, parameters: Form, parent: Span, seconds: float) -> object:
+        query = urlencode(parameters, doseq=True).encode()
         return await self._ask(
             Ask(method="GET", path=path, query=query, headers=self._headers, seconds=seconds), parent
         )

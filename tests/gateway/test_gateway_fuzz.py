@@ -35,7 +35,23 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 TIMES = st.one_of(
-    st.sampled_from(["2025-11-21T14:00:00Z", "2025-11-21", "5m", "1h", "0s", "-1", "15s", "1e400", "9" * 40, ""]),
+    st.sampled_from(
+        [
+            "2025-11-21T14:00:00Z",
+            "2025-11-21",
+            "5m",
+            "1h",
+            "0s",
+            "-1",
+            "15s",
+            "now",
+            "now-1h",
+            "now-",
+            "1e400",
+            "9" * 40,
+            "",
+        ]
+    ),
     st.datetimes().map(lambda moment: moment.isoformat()),
     st.integers(),
     st.floats(),
@@ -106,9 +122,38 @@ PARAMETERS = st.fixed_dictionaries(
         "limit": st.integers() | VALUES,
         "context": VALUES,
         "title": VALUES,
+        "datasourceUid": st.sampled_from(["prometheus", "loki", "tempo"]) | VALUES,
+        "expr": QUERIES,
+        "logql": QUERIES,
+        "startTime": TIMES,
+        "endTime": TIMES,
+        "startRfc3339": TIMES,
+        "stepSeconds": st.integers() | VALUES,
+        "labelName": st.sampled_from(["job", "../../-/quit", "a/b", "a%2fb"]) | VALUES,
+        "regex": QUERIES,
+        "page": st.integers() | VALUES,
+        "matches": st.lists(st.fixed_dictionaries({"filters": VALUES})) | VALUES,
     },
 )
-TOOLS = st.sampled_from(["execute_promql_query", "execute_logql_query", "search_dashboards", "traceql-search"]) | VALUES
+TOOLS = (
+    st.sampled_from(
+        [
+            "execute_promql_query",
+            "execute_logql_query",
+            "search_dashboards",
+            "traceql-search",
+            "query_prometheus",
+            "query_loki_logs",
+            "list_datasources",
+            "list_prometheus_metric_names",
+            "list_prometheus_label_names",
+            "list_prometheus_label_values",
+            "list_loki_label_names",
+            "list_loki_label_values",
+        ]
+    )
+    | VALUES
+)
 COMPASS_CALLS = st.fixed_dictionaries({"tool": TOOLS, "params": PARAMETERS | VALUES})
 MESSAGES = st.fixed_dictionaries(
     {
@@ -133,6 +178,11 @@ async def client(stack: Stack) -> AsyncGenerator[httpx2.AsyncClient]:
     stack.prometheus.always("/api/v1/query", lambda: JSONResponse(VECTOR))
     stack.prometheus.always("/api/v1/query_range", lambda: JSONResponse(MATRIX))
     stack.loki.always("/loki/api/v1/query_range", lambda: JSONResponse(STREAMS))
+    names: list[str] = ["a", "b"]
+    for path in ("/api/v1/label/__name__/values", "/api/v1/labels", "/api/v1/label/job/values"):
+        stack.prometheus.always(path, lambda: JSONResponse({"data": names}))
+    for path in ("/loki/api/v1/labels", "/loki/api/v1/label/job/values"):
+        stack.loki.always(path, lambda: JSONResponse({"data": names}))
     Jaeger(stack.jaeger, [payment(number) for number in range(1, 5)])
     async with make_client(**BEARER, **JSON) as opened:
         yield opened
@@ -157,6 +207,15 @@ async def test_compass_dialect(stack: Stack, client: httpx2.AsyncClient, content
 async def test_trace_dialect(stack: Stack, client: httpx2.AsyncClient, content: bytes) -> None:
     async with asyncio.timeout(SECONDS):
         await check(await client.post(stack.gateway.url("traces") + "/api/mcp", content=content))
+
+
+@FUZZ
+@given(content=MESSAGES.map(body))
+async def test_grafana_mcp(stack: Stack, client: httpx2.AsyncClient, content: bytes) -> None:
+    stack.prometheus.seen.clear()
+    async with asyncio.timeout(SECONDS):
+        await check(await client.post(stack.gateway.url("main") + "/mcp", content=content))
+    assert all(seen.path.startswith("/api/v1/") and "quit" not in seen.path for seen in stack.prometheus.seen)
 
 
 @FUZZ

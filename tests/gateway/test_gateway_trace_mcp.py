@@ -77,9 +77,10 @@ async def test_a_call_answers_with_data_and_with_content(stack: Stack) -> None:
     (trace,) = result["data"]["traces"]
     assert (trace["traceID"], trace["durationMs"]) == (f"{7:032x}", 1500)
     assert (trace["rootServiceName"], trace["rootTraceName"]) == ("payment-service", "POST /payment")
-    (content,) = result["content"]
-    assert content["type"] == "text"
+    content, notes = result["content"]
+    assert content["type"] == notes["type"] == "text"
     assert json.loads(content["text"]) == result["data"]
+    assert json.loads(notes["text"]) == {"repaired": result["metadata"]["repaired"]}
     assert result["isError"] is False
     assert "resource.service.name" in result["metadata"]["repaired"]
     assert query(stack.jaeger.seen[0])["start"] == str(START - 600_000_000)
@@ -89,6 +90,7 @@ async def test_the_last_hour_is_searched_without_a_range(stack: Stack) -> None:
     Jaeger(stack.jaeger, [])
     result = (await find(stack.gateway, query='{resource.service.name="a"}')).json()["result"]
     assert result["data"]["traces"] == []
+    assert len(result["content"]) == 1
     asked = query(stack.jaeger.seen[0])
     assert (int(asked["end"]) - int(asked["start"])) / 1e6 == pytest.approx(3600, abs=1)
     assert asked["limit"] == "20"
