@@ -13,6 +13,7 @@ from gateway.agents.dashboards import Dashboards
 from gateway.agents.either import Either
 from gateway.agents.grafana_lists import ListDatasources, listing_tools
 from gateway.agents.grafana_queries import QueryLokiLogs, QueryPrometheus
+from gateway.agents.large import LargeAnswers
 from gateway.agents.logql import LogQL
 from gateway.agents.mcp import Mcp
 from gateway.agents.post import JsonPost
@@ -89,9 +90,11 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
             identity = None if user is None else {_IDENTITY: user}
             return Forward(to, allow, tracing, body_bytes=config.limits.body_bytes, identity=identity)
 
+        large = LargeAnswers()
+
         def upstream(to: Backend, *, user: str | None = None) -> Upstream:
             identity = None if user is None else {_IDENTITY: user}
-            return Upstream(to, tracing, answer_bytes=config.limits.agents.answer_bytes, identity=identity)
+            return Upstream(to, tracing, large, answer_bytes=config.limits.agents.answer_bytes, identity=identity)
 
         rest: ASGIApp = _not_found
         dashboards = Dashboards(None)
@@ -119,7 +122,11 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
 
         tempo = backends.traces.kind == "tempo"
         passing = forward(traces, TEMPO if tempo else JAEGER)
-        store = TempoStore(upstream(traces)) if tempo else JaegerStore(upstream(traces))
+        if tempo:
+            store = TempoStore(upstream(traces))
+        else:
+            store = JaegerStore(upstream(traces))
+            stack.callback(store.close)
         search = TraceSearch(store, bounds)
         mcp = Mcp([TraceQLSearch(search)], metrics, version=config.version)
         trace_routes = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, cast
 from urllib.parse import urlencode
@@ -10,6 +9,7 @@ from urllib.parse import urlencode
 from opentelemetry.trace import StatusCode
 from pydantic_core import from_json
 
+from gateway.agents.large import LARGE_BYTES
 from gateway.backend import Ask, BackendError
 from gateway.problems import Refused
 
@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     import httpx2
     from opentelemetry.trace import Span
 
+    from gateway.agents.large import LargeAnswers
     from gateway.backend import Backend
     from gateway.headers import RawHeaders
     from gateway.tracing import Tracing
 
 _FORM = b"application/x-www-form-urlencoded"
-# Larger documents are parsed beside the event loop, which others wait for.
-_PARSED_AT_ONCE = 128 * 1024
 _WORDS = 2000
 # Agents give up after 30 s, and should hear why before.
 _SECONDS = 25.0
@@ -43,15 +42,23 @@ class Upstream:
     Args:
         backend: who answers.
         tracing: makes the spans.
+        large: lets large answers in, one at a time.
         answer_bytes: the longest answer.
         identity: headers that the gateway asserts towards the back end.
     """
 
     def __init__(
-        self, backend: Backend, tracing: Tracing, *, answer_bytes: int, identity: Mapping[str, str] | None = None
+        self,
+        backend: Backend,
+        tracing: Tracing,
+        large: LargeAnswers,
+        *,
+        answer_bytes: int,
+        identity: Mapping[str, str] | None = None,
     ) -> None:
         self.backend = backend
         self._tracing = tracing
+        self._large = large
         self._answer_bytes = min(answer_bytes, backend.settings.max_response_bytes)
         self._headers: RawHeaders = [
             (b"accept", b"application/json"),
@@ -112,9 +119,11 @@ class Upstream:
                 span.set_attribute("http.response.status_code", response.status_code)
                 async for chunk in backend.chunks(response, limit=self._answer_bytes):
                     body += chunk
+                    if len(body) > LARGE_BYTES:
+                        await self._large.wait()
             if not response.is_success:
                 raise self._no(response, bytes(body))
-            return await self._document(bytes(body))
+            return self._document(bytes(body))
         except BackendError as error:
             span.set_attribute("error.type", error.kind)
             # Not the sentence: it may hold words of the back end about the query.
@@ -123,9 +132,10 @@ class Upstream:
         finally:
             span.end()
 
-    async def _document(self, body: bytes) -> object:
+    def _document(self, body: bytes) -> object:
+        # Not in a thread: the parser lets nobody else run anyway, and every thread would keep memory of its own.
         try:
-            return await asyncio.to_thread(from_json, body) if len(body) > _PARSED_AT_ONCE else from_json(body)
+            return from_json(body)
         except ValueError:
             raise self.rubbish() from None
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
@@ -21,7 +22,7 @@ from gateway.traceql.parser import parse
 from gateway.traceql.regex import TooCostlyError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from opentelemetry.trace import Span as CallSpan
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from gateway.traceql.model import Query
     from gateway.traceql.spans import Span
 
+T = TypeVar("T")
+
 # Agents give up after 30 s.
 _SECONDS = 20.0
 _PAGE = 100
@@ -37,6 +40,7 @@ _PAGE = 100
 _INSPECTED = 1000
 _SERVICES = 20
 _MICRO = 1000
+_THREADS = 2
 
 
 @dataclass(slots=True, kw_only=True)
@@ -63,12 +67,21 @@ class JaegerStore:
 
     def __init__(self, jaeger: Upstream) -> None:
         self._jaeger = jaeger
+        # Few threads of its own: each keeps the memory that its largest work took.
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="traces")
+
+    def close(self) -> None:
+        """Begin no more work."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _beside(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def search(self, search: Search, span: CallSpan) -> Outcome:
         """Return what is found, newest first, in the form of Tempo's ``/api/search``."""
         # What reads, converts or matches runs beside the event loop: large regular expressions and traces take a while.
         try:
-            query = await asyncio.to_thread(parse, search.query)
+            query = await self._beside(lambda: parse(search.query))
         except TraceQLError as error:
             raise Refused(400, "bad_data", str(error)) from None
         work = _Work(
@@ -153,13 +166,13 @@ class JaegerStore:
         }
         answer = await self._jaeger.get("/api/traces", parameters, work.span, seconds=self._left(work))
         try:
-            return await asyncio.to_thread(traces, answer)
+            return await self._beside(lambda: traces(answer))
         except ValueError:
             raise self._jaeger.rubbish() from None
 
     async def _match(self, work: _Work, new: Sequence[Trace]) -> None:
         try:
-            matched = await asyncio.to_thread(
+            matched = await self._beside(
                 lambda: [(trace, [span for span in trace.spans if work.matcher.matches(span)]) for trace in new]
             )
         except TooCostlyError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from tests.gateway.support import TOKEN, FakeBackend, free_url, make_config, raw
 
 if TYPE_CHECKING:
     from tests.gateway.conftest import Stack
+    from tests.gateway.support import RunningGateway, Seen
 
 pytestmark = pytest.mark.anyio
 
@@ -304,3 +306,34 @@ async def test_the_callers_trace_continues_into_the_back_end(stack: Stack) -> No
     await post(stack.gateway, "/mcp", document, traceparent=f"00-{trace_id}-b7ad6b7169203331-01")
     assert trace_id in stack.prometheus.seen[0].headers["traceparent"]
     assert "authorization" not in stack.prometheus.seen[0].headers
+
+
+async def test_large_answers_wait_for_each_other_and_small_ones_do_not(stack: Stack) -> None:
+    large = VECTOR["data"] | {"result": ["x" * 300_000]}
+    stack.prometheus.always("/api/v1/query", lambda: JSONResponse({"data": large}))
+
+    async def ask(gateway: RunningGateway) -> object:
+        return (await call(gateway, "execute_promql_query", query="up", **PROM)).json()["data"]
+
+    assert await asyncio.gather(*(ask(stack.gateway) for _ in range(8))) == [large] * 8
+    # Somebody who takes nothing of an answer that no buffer holds.
+    endless = VECTOR["data"] | {"result": ["x" * 4_000_000]}
+    asked = asyncio.Event()
+
+    async def answer(_seen: Seen) -> Response:
+        asked.set()
+        return JSONResponse({"data": endless})
+
+    stack.prometheus.answers["/api/v1/query"] = answer
+    _, writer = await asyncio.open_connection("127.0.0.1", stack.gateway.ports["main"], limit=1024)
+    document = json.dumps({"tool": "execute_promql_query", "params": {"query": "up", **PROM}})
+    head = f"POST /mcp HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
+    head += f"Content-Type: {JSON['Content-Type']}\r\n"
+    writer.write(f"{head}Content-Length: {len(document)}\r\n\r\n{document}".encode())
+    async with asyncio.timeout(30):
+        await asked.wait()
+    stack.prometheus.always("/api/v1/query", lambda: JSONResponse(VECTOR))
+    assert await ask(stack.gateway) == VECTOR["data"]
+    writer.close()
+    stack.prometheus.always("/api/v1/query", lambda: JSONResponse({"data": large}))
+    assert await ask(stack.gateway) == large
