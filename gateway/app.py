@@ -5,14 +5,31 @@ from __future__ import annotations
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
-from starlette.routing import Router
+from starlette.routing import Route, Router
 
+from gateway.agents.bounds import Bounds
+from gateway.agents.compass import Compass
+from gateway.agents.dashboards import Dashboards
+from gateway.agents.either import Either
+from gateway.agents.grafana_lists import ListDatasources, listing_tools
+from gateway.agents.grafana_queries import QueryLokiLogs, QueryPrometheus
+from gateway.agents.large import LargeAnswers
+from gateway.agents.logql import LogQL
+from gateway.agents.mcp import Mcp
+from gateway.agents.post import JsonPost
+from gateway.agents.promql import PromQL
+from gateway.agents.search_http import SearchHttp
+from gateway.agents.tempo import TempoStore
+from gateway.agents.traceql_search import TraceQLSearch
+from gateway.agents.traces import TraceSearch
+from gateway.agents.upstream import Upstream
 from gateway.alerts import AlertLog
 from gateway.allowlists import GRAFANA, JAEGER, LOKI, PROMETHEUS, TEMPO
 from gateway.backend import Backend
 from gateway.endpoints import Endpoints
 from gateway.forward import Forward
 from gateway.guard import READY, Guard, Policy, Token
+from gateway.jaeger.search import JaegerStore
 from gateway.metrics import Metrics
 from gateway.probes import Probes
 from gateway.problems import Refused
@@ -73,9 +90,49 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
             identity = None if user is None else {_IDENTITY: user}
             return Forward(to, allow, tracing, body_bytes=config.limits.body_bytes, identity=identity)
 
+        large = LargeAnswers()
+
+        def upstream(to: Backend, *, user: str | None = None) -> Upstream:
+            identity = None if user is None else {_IDENTITY: user}
+            return Upstream(to, tracing, large, answer_bytes=config.limits.agents.answer_bytes, identity=identity)
+
         rest: ASGIApp = _not_found
+        dashboards = Dashboards(None)
         if backends.grafana is not None:
-            rest = forward(backend("grafana", backends.grafana), GRAFANA, user=backends.grafana.user)
+            grafana, user = backend("grafana", backends.grafana), backends.grafana.user
+            rest = forward(grafana, GRAFANA, user=user)
+            dashboards = Dashboards(upstream(grafana, user=user))
+
+        bounds = Bounds(config.limits.agents)
+        asked_prometheus, asked_loki = upstream(prometheus), upstream(loki)
+        promql, logql = PromQL(asked_prometheus, bounds), LogQL(asked_loki, bounds)
+        compass = Compass([promql, logql, dashboards], metrics)
+        grafana_mcp = Mcp(
+            [
+                QueryPrometheus(promql),
+                QueryLokiLogs(logql),
+                ListDatasources(),
+                *listing_tools(asked_prometheus, asked_loki, bounds),
+            ],
+            metrics,
+            version=config.version,
+        )
+        either = Either(compass, grafana_mcp)
+        call_tool = Route("/mcp", JsonPost(either.answer, tracing, body_bytes=config.limits.body_bytes))
+
+        tempo = backends.traces.kind == "tempo"
+        passing = forward(traces, TEMPO if tempo else JAEGER)
+        if tempo:
+            store = TempoStore(upstream(traces))
+        else:
+            store = JaegerStore(upstream(traces))
+            stack.callback(store.close)
+        search = TraceSearch(store, bounds)
+        mcp = Mcp([TraceQLSearch(search)], metrics, version=config.version)
+        trace_routes = [
+            Route("/api/mcp", JsonPost(mcp.answer, tracing, body_bytes=config.limits.body_bytes)),
+            Route("/api/search", SearchHttp(search, tracing, metrics, passing=passing if tempo else None)),
+        ]
 
         def guard(front: str, app: ASGIApp, *, secret: str | None, open_paths: frozenset[str] = frozenset()) -> Guard:
             policy = Policy(
@@ -91,15 +148,13 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
         yield {
             "main": guard(
                 "main",
-                Router(endpoints.main(), redirect_slashes=False, default=rest),
+                Router([*endpoints.main(), call_tool], redirect_slashes=False, default=rest),
                 secret=token,
                 open_paths=READY | {"/api/health"},
             ),
             "prometheus": guard("prometheus", forward(prometheus, PROMETHEUS), secret=token),
             "loki": guard("loki", forward(loki, LOKI), secret=token),
-            "traces": guard(
-                "traces", forward(traces, TEMPO if backends.traces.kind == "tempo" else JAEGER), secret=token
-            ),
+            "traces": guard("traces", Router(trace_routes, redirect_slashes=False, default=passing), secret=token),
             # Reached from inside the network only, by Alertmanager, Prometheus and health checks; none of them holds
             # the token.
             "internal": guard(

@@ -134,6 +134,21 @@ class ProbeSettings(_Model):
     timeout_seconds: float = Field(default=1.0, gt=0, le=10)
 
 
+class AgentLimits(_Model):
+    """Bounds on one call of an agent's tool; each is named in the error of a call that exceeds it.
+
+    ``points`` is per series and the same as Prometheus's own; ``answer_bytes`` is what a back end may answer, which the
+    gateway holds while it turns it into the tool's answer.
+    """
+
+    query_bytes: int = Field(default=8 * 1024, ge=64, le=64 * 1024)
+    range_seconds: int = Field(default=31 * 24 * 3600, ge=60)
+    points: int = Field(default=11_000, ge=10)
+    log_lines: int = Field(default=5000, ge=1)
+    traces: int = Field(default=200, ge=1, le=1000)
+    answer_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+
+
 class Limits(_Model):
     """Bounds on what one caller can make the gateway hold."""
 
@@ -141,6 +156,7 @@ class Limits(_Model):
     body_bytes: int = Field(default=1024 * 1024, ge=1024)
     connections: int = Field(default=1024, ge=8)
     shutdown_seconds: int = Field(default=6, ge=1, le=300)
+    agents: AgentLimits = AgentLimits()
 
 
 class Telemetry(_Model):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from gateway.agents.sources import SOURCES
 from gateway.guard import read_body
 from gateway.problems import json_response
 from gateway.shared_round import SharedRound
@@ -87,13 +88,8 @@ class Endpoints:
 
     async def _datasources(self, _request: Request) -> Response:
         backends = self._config.backends
-        sources = (
-            ("prometheus", "Prometheus", "prometheus", backends.prometheus.url),
-            ("loki", "Loki", "loki", backends.loki.url),
-            # Clients look for Tempo, and its dialect is what the trace front is for, also where Jaeger stores the
-            # traces.
-            ("tempo", "Tempo", "tempo", backends.traces.url),
-        )
+        urls = (backends.prometheus.url, backends.loki.url, backends.traces.url)
+        sources = [(*source, url) for source, url in zip(SOURCES, urls, strict=True)]
         body: list[dict[str, object]] = [
             {
                 "id": number,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import anyio
 from opentelemetry.trace import StatusCode
 
 from gateway import headers as header
 from gateway.backend import Ask, BackendError
 from gateway.guard import ClientGone, path_of, read_body
+from gateway.presence import while_present
 from gateway.problems import Refused
 
 if TYPE_CHECKING:
@@ -68,10 +68,7 @@ class Forward:
         rule = self._allow.judge(method, path.text)
         span = self._tracing.server_span(headers, method=method, route=rule.template, path=path.text)
         try:
-            try:
-                body = await self._body(rule, method, headers, receive)
-            except ClientGone:
-                return
+            body = await self._body(rule, method, headers, receive)
             ask = Ask(
                 method=method,
                 path=path.raw,
@@ -79,11 +76,11 @@ class Forward:
                 headers=header.for_backend(headers, grafana=self._grafana) + self._identity,
                 body=body,
             )
-            refused = await self._until_disconnect(ask, rule, span, receive, send)
-            if refused is not None:
-                span.set_attribute("http.response.status_code", refused.status)
-                raise refused
+            await while_present(receive, lambda: self._exchange(ask, rule, span, send))
+        except ClientGone:
+            return
         except Refused as refused:
+            span.set_attribute("http.response.status_code", refused.status)
             if refused.status >= _SERVER_ERROR:
                 span.set_status(StatusCode.ERROR, refused.sentence)
             raise
@@ -100,26 +97,6 @@ class Forward:
         elif body:
             raise Refused(400, "bad_data", f"a {method} request carries no body")
         return body
-
-    async def _until_disconnect(self, ask: Ask, rule: Rule, span: Span, receive: Receive, send: Send) -> Refused | None:
-        """Pass the request on; give up, and free the back end's slot, when the caller leaves."""
-        refused: Refused | None = None
-
-        async with anyio.create_task_group() as tasks:
-
-            async def leave_with_caller() -> None:
-                while (await receive())["type"] != "http.disconnect":
-                    pass
-                tasks.cancel_scope.cancel()
-
-            tasks.start_soon(leave_with_caller)
-            try:
-                await self._exchange(ask, rule, span, send)
-            except Refused as caught:
-                # Not raised through the task group, which would wrap it in a group of exceptions.
-                refused = caught
-            tasks.cancel_scope.cancel()
-        return refused
 
     async def _exchange(self, ask: Ask, rule: Rule, parent: Span, send: Send) -> None:
         backend = self._backend

@@ -23,6 +23,12 @@ class Metrics:
             ["front", "code"],
             registry=self.registry,
         )
+        self.tool_calls = Counter(
+            "gateway_tool_calls",
+            "Calls of agents' tools answered, by dialect, tool and outcome.",
+            ["dialect", "tool", "outcome"],
+            registry=self.registry,
+        )
         self.upstream_duration = Histogram(
             "gateway_upstream_duration_seconds",
             "From asking a back end to its answer's last byte.",

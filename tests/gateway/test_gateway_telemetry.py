@@ -8,11 +8,12 @@ import pytest
 import structlog
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from structlog.testing import capture_logs
 
 from gateway import logs
 from gateway.metrics import Metrics
+from tests.gateway.agents import call
 from tests.gateway.support import TOKEN, FakeBackend, free_url, make_config, port_of, running, serving
 
 if TYPE_CHECKING:
@@ -89,6 +90,22 @@ async def test_a_failed_call_is_an_error_in_its_trace(traced: tuple[RunningGatew
     spans = await spans_of(sink, 2)
     assert {span.status.code for span in spans} == {2}
     assert {attributes(span).get("error.type") for span in spans} == {"connect", None}
+
+
+async def test_an_agents_call_is_one_trace_without_the_query(
+    stack: Stack, traced: tuple[RunningGateway, FakeBackend]
+) -> None:
+    gateway, sink = traced
+    words = {"error": "secret_metric timed out"}
+    stack.prometheus.always("/api/v1/query", lambda: JSONResponse(words, 503))
+    response = await call(gateway, "execute_promql_query", query="secret_metric", datasource_uid="prometheus")
+    assert response.status_code == 503
+    spans = {span.kind: span for span in await spans_of(sink, 2)}
+    server, client = spans[Span.SPAN_KIND_SERVER], spans[Span.SPAN_KIND_CLIENT]
+    assert (server.name, server.status.code) == ("POST /mcp", 2)
+    assert attributes(server)["gateway.tool"] == "execute_promql_query"
+    assert (client.parent_span_id, attributes(client)["error.type"]) == (server.span_id, "status")
+    assert "secret" not in str(spans)
 
 
 async def test_what_is_refused_or_polled_makes_no_trace(traced: tuple[RunningGateway, FakeBackend]) -> None:

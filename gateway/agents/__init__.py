@@ -1,0 +1,1 @@
+"""What agents ask: tools over the back ends, in the dialects that agents speak."""

@@ -1,0 +1,1 @@
+"""TraceQL over Jaeger's query API, which knows services, operations, tags and durations."""

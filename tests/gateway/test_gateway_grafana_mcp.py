@@ -1,0 +1,155 @@
+"""Standard MCP on the Grafana front, with the names and arguments of mcp-grafana's tools."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs
+
+import pytest
+from starlette.responses import JSONResponse
+
+from tests.gateway.agents import MATRIX, STREAMS, VECTOR, form, post, query
+from tests.gateway.support import free_url, make_config, running
+
+if TYPE_CHECKING:
+    import httpx2
+
+    from tests.gateway.conftest import Stack
+    from tests.gateway.support import RunningGateway
+
+pytestmark = pytest.mark.anyio
+
+PROMETHEUS, LOKI = {"datasourceUid": "prometheus"}, {"datasourceUid": "loki"}
+
+
+@pytest.fixture(autouse=True)
+def _answers(stack: Stack) -> None:  # pyright: ignore[reportUnusedFunction] - a fixture
+    stack.prometheus.always("/api/v1/query", lambda: JSONResponse(VECTOR))
+    stack.prometheus.always("/api/v1/query_range", lambda: JSONResponse(MATRIX))
+    stack.loki.always("/loki/api/v1/query_range", lambda: JSONResponse(STREAMS))
+
+
+async def rpc(gateway: RunningGateway, method: str, params: dict[str, Any]) -> httpx2.Response:
+    return await post(gateway, "/mcp", {"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+
+
+async def call(gateway: RunningGateway, tool: str, **arguments: object) -> dict[str, Any]:
+    response = await rpc(gateway, "tools/call", {"name": tool, "arguments": arguments})
+    assert response.status_code == 200
+    return response.json()
+
+
+async def data(gateway: RunningGateway, tool: str, **arguments: object) -> dict[str, Any]:
+    result = (await call(gateway, tool, **arguments))["result"]
+    assert json.loads(result["content"][0]["text"]) == result["data"]
+    return result["data"]
+
+
+async def test_a_session_begins_and_lists_the_tools(stack: Stack) -> None:
+    begun = await rpc(stack.gateway, "initialize", {"protocolVersion": "2024-11-05", "capabilities": {}})
+    assert begun.headers["mcp-session-id"]
+    tools = (await rpc(stack.gateway, "tools/list", {})).json()["result"]["tools"]
+    assert {tool["name"]: tool["inputSchema"]["required"] for tool in tools} == {
+        "query_prometheus": ["datasourceUid", "expr"],
+        "query_loki_logs": ["datasourceUid", "logql"],
+        "list_datasources": [],
+        "list_prometheus_metric_names": ["datasourceUid"],
+        "list_prometheus_label_names": ["datasourceUid"],
+        "list_prometheus_label_values": ["datasourceUid", "labelName"],
+        "list_loki_label_names": ["datasourceUid"],
+        "list_loki_label_values": ["datasourceUid", "labelName"],
+    }
+
+
+async def test_prometheus_is_queried_at_one_moment_or_over_a_range(stack: Stack) -> None:
+    assert await data(stack.gateway, "query_prometheus", expr="up", **PROMETHEUS) == VECTOR["data"]
+    ranged = {"startTime": "now-1h30m", "endTime": "now", "stepSeconds": 30}
+    assert await data(stack.gateway, "query_prometheus", expr="up", **ranged, **PROMETHEUS) == MATRIX["data"]
+    asked = form(stack.prometheus.seen[1])
+    assert float(asked["end"]) - float(asked["start"]) == pytest.approx(5400, abs=1)
+    assert float(asked["end"]) == pytest.approx(time.time(), abs=30)
+    assert asked["step"] == "30.000"
+    await data(stack.gateway, "query_prometheus", expr="up", queryType="instant", **ranged, **PROMETHEUS)
+    assert {*form(stack.prometheus.seen[2])} == {"query", "time"}
+
+
+async def test_loki_is_queried_over_a_range(stack: Stack) -> None:
+    found = await data(stack.gateway, "query_loki_logs", logql="{a=`b`}", startRfc3339="now-5m", limit=7, **LOKI)
+    assert found == STREAMS["data"]
+    asked = form(stack.loki.seen[0])
+    assert (asked["query"], asked["limit"]) == ("{a=`b`}", "7")
+    assert int(asked["end"]) - int(asked["start"]) == pytest.approx(300e9, abs=1e9)
+    answer = await call(stack.gateway, "query_loki_logs", logql="{}", direction="forward", **LOKI)
+    assert json.loads(answer["result"]["content"][1]["text"]) == {"ignored": ["direction"]}
+
+
+async def test_data_sources_are_listed(stack: Stack) -> None:
+    found = (await data(stack.gateway, "list_datasources"))["datasources"]
+    assert [one["uid"] for one in found] == ["prometheus", "loki", "tempo"]
+    (loki,) = (await data(stack.gateway, "list_datasources", type="Loki"))["datasources"]
+    assert loki == {"id": 2, "uid": "loki", "name": "Loki", "type": "loki", "isDefault": False}
+
+
+async def test_metrics_are_listed_page_by_page(stack: Stack) -> None:
+    names = [f"metric_{number}" for number in range(25)]
+    stack.prometheus.always("/api/v1/label/__name__/values", lambda: JSONResponse({"data": names}))
+    found = await data(stack.gateway, "list_prometheus_metric_names", regex='pg_"up', limit=10, page=3, **PROMETHEUS)
+    assert found["values"] == names[20:]
+    asked = query(stack.prometheus.seen[0])
+    assert asked["match[]"] == '{__name__=~".*(?:pg_\\"up).*"}'
+    assert int(asked["end"]) - int(asked["start"]) == pytest.approx(3600, abs=2)
+
+
+async def test_labels_are_listed(stack: Stack) -> None:
+    for path in ("/api/v1/labels", "/api/v1/label/job/values"):
+        stack.prometheus.always(path, lambda: JSONResponse({"data": ["x"]}))
+    for path in ("/loki/api/v1/labels", "/loki/api/v1/label/app/values"):
+        stack.loki.always(path, lambda: JSONResponse({"status": "success"}))
+    filters = [{"name": "job", "type": "=", "value": 'a"b'}, {"name": "x", "type": "!~", "value": "c"}]
+    matches = [{"filters": filters}, {"filters": filters[:1]}]
+    assert (await data(stack.gateway, "list_prometheus_label_names", matches=matches, **PROMETHEUS))["values"] == ["x"]
+    assert parse_qs(stack.prometheus.seen[0].query)["match[]"] == ['{job="a\\"b",x!~"c"}', '{job="a\\"b"}']
+    values = await data(stack.gateway, "list_prometheus_label_values", labelName="job", **PROMETHEUS)
+    assert values["values"] == ["x"]
+    assert (await data(stack.gateway, "list_loki_label_names", **LOKI))["values"] == []
+    assert (await data(stack.gateway, "list_loki_label_values", labelName="app", **LOKI))["values"] == []
+    assert len(query(stack.loki.seen[0])["start"]) == 19
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("query_prometheus", {"expr": "up"}, "datasourceUid: Field required"),
+    ("query_prometheus", {"expr": "up", "datasourceUid": "nope"}, "no data source with the uid 'nope'"),
+    ("query_prometheus", {"expr": "up", "startTime": "now+1h", **PROMETHEUS}, "start is neither"),
+    ("query_prometheus", {"expr": "up", "startTime": "now-", **PROMETHEUS}, "start is not a duration"),
+    ("query_prometheus", {"expr": "up", "queryType": "x", **PROMETHEUS}, "queryType: Input should be"),
+    ("list_prometheus_label_values", {"labelName": "../../../-/quit", **PROMETHEUS}, "name of a label"),
+    ("list_prometheus_label_values", {"labelName": "a\n", **PROMETHEUS}, "name of a label"),
+    ("list_prometheus_label_values", PROMETHEUS, "name of a label"),
+    ("list_prometheus_label_names", {"matches": [{"filters": []}], **PROMETHEUS}, "matches: Tuple should have"),
+    (
+        "list_prometheus_label_names",
+        {"matches": [{"filters": [{"name": '}"', "type": "=", "value": ""}]}], **PROMETHEUS},
+        "name of a label",
+    ),
+    ("list_loki_label_names", {"regex": "x", "limit": 5000, **LOKI}, "limit of 1000"),
+    ("list_loki_label_names", PROMETHEUS, "take loki"),
+    ("execute_promql_query", {}, "there is no tool of this name"),
+]
+
+
+@pytest.mark.parametrize(("tool", "arguments", "part"), WRONG)
+async def test_what_is_wrong_with_a_call_is_said(stack: Stack, tool: str, arguments: dict[str, Any], part: str) -> None:
+    answer = await call(stack.gateway, tool, **arguments)
+    assert part in answer["error"]["message"]
+    assert stack.prometheus.seen == stack.loki.seen == []
+
+
+async def test_a_back_end_that_is_down_or_answers_rubbish_is_a_5xx(stack: Stack) -> None:
+    config = make_config(backends__prometheus={"url": free_url()}, backends__loki={"url": stack.loki.url})
+    stack.loki.always("/loki/api/v1/labels", lambda: JSONResponse({"data": 5}))
+    async with running(config) as gateway:
+        for tool, source in (("list_prometheus_label_names", PROMETHEUS), ("list_loki_label_names", LOKI)):
+            response = await rpc(gateway, "tools/call", {"name": tool, "arguments": source})
+            assert (response.status_code, response.json()["error"]["code"]) == (502, -32603)
