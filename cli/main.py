@@ -232,7 +232,8 @@ def main() -> None:
     """Run a command; a fault that a person can mend is one sentence and exit code 1."""
     if os.name == "posix":
         # A terminal that closes or a supervisor that stops us means the same as Ctrl-C.
-        for number in (signal.SIGTERM, signal.SIGHUP):
+        # So does Ctrl-C itself where a script started us in the background, which makes a shell ignore it.
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, signal.default_int_handler)
     code: object = 1
     try:

@@ -11,6 +11,7 @@ from rich.table import Table
 from cli.health import stack_health
 from cli.session import Session
 from infra.targets.docker.naming import LABEL_STACK, container_name
+from infra.topology import names
 from infra.topology.model import Container, Service, Task
 from toolchain.engine import ContainerState
 
@@ -88,12 +89,14 @@ def _judge(container: Container, state: ContainerState | None, health: dict[str,
         return ("done" if done else f"{state.status} ({state.exit_code})"), done
     if state.status != "running":
         return f"{state.status} ({state.exit_code})", False
-    if state.health == "unhealthy":
+    # The gateway's own check is the stack's, and the engine runs it every few seconds: its answer just now is newer.
+    asked = container.name == names.GATEWAY.service and bool(health.get("ready"))
+    if state.health == "unhealthy" and not asked:
         return "unhealthy", False
     for failing in health.get("failing", ()):
         if failing["service"] == container.name:
             return str(failing["reason"]), False
-    answered = container.name in health.get("services", {}) or state.health == "healthy"
+    answered = asked or container.name in health.get("services", {}) or state.health == "healthy"
     return ("answers" if answered else "running"), True
 
 

@@ -146,7 +146,7 @@ class AgentLimits(_Model):
     points: int = Field(default=11_000, ge=10)
     log_lines: int = Field(default=5000, ge=1)
     traces: int = Field(default=200, ge=1, le=1000)
-    answer_bytes: int = Field(default=4 * 1024 * 1024, ge=1024)
+    answer_bytes: int = Field(default=1024 * 1024, ge=1024)
 
 
 class Limits(_Model):

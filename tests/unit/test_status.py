@@ -3,6 +3,7 @@
 # pyright: reportPrivateUsage=false
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from stubs import always
 
 from cli import status as status_module
 from cli.status import StackStatus, _age, _judge, stack_status, status_table
+from infra.topology import names
 from infra.topology.model import Container
 
+GATEWAY = replace(WEB, name=names.GATEWAY.service)
 HEALTHY: dict[str, Any] = {"ready": True, "failing": [], "services": {"web": {"status": "up"}}}
 
 
@@ -31,6 +34,8 @@ HEALTHY: dict[str, Any] = {"ready": True, "failing": [], "services": {"web": {"s
         (WEB, {"status": "exited", "exit_code": 137}, HEALTHY, "exited (137)", False),
         (WEB, {"status": "restarting", "exit_code": 1}, HEALTHY, "restarting (1)", False),
         (WEB, {"health": "unhealthy"}, HEALTHY, "unhealthy", False),
+        (GATEWAY, {"health": "unhealthy"}, HEALTHY, "answers", True),
+        (GATEWAY, {"health": "unhealthy"}, {"ready": False, "failing": []}, "unhealthy", False),
         (WEB, {}, {"failing": [{"service": "web", "reason": "timed out"}]}, "timed out", False),
         (WEB, {}, {"failing": [{"service": "db", "reason": "timed out"}]}, "running", True),
         (WEB, {}, HEALTHY, "answers", True),
