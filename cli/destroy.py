@@ -16,7 +16,7 @@ from infra.topology.model import Image
 from toolchain.engine import Engine
 from toolchain.progress import Progress
 
-__all__ = ["remove_stack", "remove_tools_and_images"]
+__all__ = ["remove_leftovers", "remove_stack", "remove_tools_and_images"]
 
 
 def remove_stack(session: Session) -> None:
@@ -39,7 +39,7 @@ def remove_stack(session: Session) -> None:
             session.engine.disconnect_others(network, LABEL_STACK)
         session.pulumi.destroy()
         with session.display.step("leftovers"):
-            _remove_leftovers(session.engine, session.stack)
+            remove_leftovers(session.engine, session.stack)
         for path in written_files(directory):
             path.unlink(missing_ok=True)
         _remove_state(session.home, session.stack)
@@ -70,7 +70,7 @@ def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Imag
         shutil.rmtree(REPOSITORY / name, ignore_errors=True)
 
 
-def _remove_leftovers(engine: Engine, stack: str) -> None:
+def remove_leftovers(engine: Engine, stack: str) -> None:
     """What a killed ``pulumi`` made without writing it down."""
     label = f"{LABEL_STACK}={stack}"
     for state in engine.containers(label):

@@ -13,7 +13,7 @@ from cli.locks import dead_lock
 from cli.progress import Display
 from cli.pulumi_stack import Changes
 from cli.session import Session, existing_stacks
-from images.build import check_builder, ensure_images
+from images.build import check_builder, ensure_images, missing_images
 from images.catalog import upstream_image
 from infra.config import load_stack_config
 from infra.errors import DemoError, EngineError
@@ -91,11 +91,12 @@ def prepare(session: Session) -> PulumiTools:
     Raises:
         DemoError: one cannot be had.
     """
-    check_builder(session.config, session.topology.images, session.engine)
+    missing = missing_images(session.engine, session.topology.images)
+    check_builder(session.config, missing)
     home = session.home.make_private()
     with ThreadPoolExecutor(1, thread_name_prefix="tools") as pool:
         tools = pool.submit(PulumiTools.ensure, home, session.display)
-        prepare_images(session)
+        ensure_images(session.config, missing, session.engine, home, session.display)
         return tools.result()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import StatusCode
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from gateway.rules import AllowList, Rule
     from gateway.tracing import Tracing
 
-_SERVER_ERROR = 500
 _MACHINE_READABLE = ("json", "protobuf")
 
 
@@ -66,8 +66,10 @@ class Forward:
         method: str = scope["method"]
         path = path_of(scope)
         rule = self._allow.judge(method, path.text)
-        span = self._tracing.server_span(headers, method=method, route=rule.template, path=path.text)
-        try:
+        with (
+            contextlib.suppress(ClientGone),
+            self._tracing.server_span(headers, method=method, route=rule.template, path=path.text) as span,
+        ):
             body = await self._body(rule, method, headers, receive)
             ask = Ask(
                 method=method,
@@ -77,15 +79,6 @@ class Forward:
                 body=body,
             )
             await while_present(receive, lambda: self._exchange(ask, rule, span, send))
-        except ClientGone:
-            return
-        except Refused as refused:
-            span.set_attribute("http.response.status_code", refused.status)
-            if refused.status >= _SERVER_ERROR:
-                span.set_status(StatusCode.ERROR, refused.sentence)
-            raise
-        finally:
-            span.end()
 
     async def _body(self, rule: Rule, method: str, headers: RawHeaders, receive: Receive) -> bytes:
         # Bodies are queries, small and bounded, so they are read before a slot of the back end is taken.

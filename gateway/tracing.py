@@ -7,21 +7,27 @@ watching itself.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
-from opentelemetry.trace import SpanKind, set_span_in_context
+from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gateway.backend import verification
 from gateway.exporter import HttpSpanExporter
+from gateway.problems import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from opentelemetry.trace import Span
 
+SERVER_ERROR = 500
+"""The first status that is the server's fault: a span with it, or with a higher one, is an error."""
 _PROPAGATED = ("traceparent", "tracestate")
 _EXPORT_DELAY_MS = 200
 _EXPORT_TIMEOUT_S = 2.0
@@ -62,8 +68,9 @@ class Tracing:
         self._tracer = self._provider.get_tracer("gateway", version)
         self._propagator = TraceContextTextMapPropagator()
 
-    def server_span(self, headers: list[tuple[bytes, bytes]], *, method: str, route: str, path: str) -> Span:
-        """Start the span of a call that a front passes on.
+    @contextmanager
+    def server_span(self, headers: list[tuple[bytes, bytes]], *, method: str, route: str, path: str) -> Generator[Span]:
+        """Be in the span of a call: it ends with the block, and has the status of a refusal that leaves it.
 
         Args:
             headers: the caller's, for its trace context.
@@ -76,12 +83,21 @@ class Tracing:
             for name, value in headers
             if name.decode("latin-1") in _PROPAGATED
         }
-        return self._tracer.start_span(
+        span = self._tracer.start_span(
             f"{method} {route}",
             context=self._propagator.extract(carrier) if carrier else None,
             kind=SpanKind.SERVER,
             attributes={"http.request.method": method, "http.route": route, "url.path": path},
         )
+        try:
+            yield span
+        except Refused as refused:
+            span.set_attribute("http.response.status_code", refused.status)
+            if refused.status >= SERVER_ERROR:
+                span.set_status(StatusCode.ERROR, refused.sentence)
+            raise
+        finally:
+            span.end()
 
     def client_span(
         self, parent: Span, *, method: str, backend: str, host: str, port: int

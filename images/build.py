@@ -4,7 +4,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, Final
 
@@ -32,19 +32,22 @@ _LAST_LINES: Final = 12
 
 
 def missing_images(engine: Engine, wanted: Iterable[Image]) -> list[Image]:
-    """The wanted images that the engine does not have."""
+    """The wanted images that the engine does not have; it is not asked for none."""
+    wanted = list(wanted)
+    if not wanted:
+        return []
     present = engine.image_references()
     # The engine's list shortens names of registries, so what is not in it is asked for by name.
     return [image for image in wanted if image.reference not in present and not engine.has_image(image.reference)]
 
 
-def check_builder(config: DemoConfig, wanted: Iterable[Image], engine: Engine) -> None:
+def check_builder(config: DemoConfig, missing: Sequence[Image]) -> None:
     """Make sure that missing images can be built on this machine, before minutes are spent on what comes first.
 
     Raises:
         ImageError: the packages distribution is wanted without Linux or root.
     """
-    if config.distribution is not Distribution.PACKAGES or not missing_images(engine, wanted):
+    if config.distribution is not Distribution.PACKAGES or not missing:
         return
     if sys.platform != "linux" or os.geteuid() != 0:
         raise ImageError(
@@ -63,7 +66,7 @@ def ensure_images(
         ToolError: a program of the packages distribution cannot be built.
     """
     missing = missing_images(engine, wanted)
-    check_builder(config, missing, engine)
+    check_builder(config, missing)
     if missing:
         _Builder(config, engine, home, progress).run(missing)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING
 
 from opentelemetry.trace import StatusCode
@@ -11,6 +12,7 @@ from gateway.agents.large import one_call
 from gateway.guard import ClientGone, path_of
 from gateway.presence import while_present
 from gateway.problems import Refused
+from gateway.tracing import SERVER_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from gateway.tracing import Tracing
 
-_SERVER_ERROR = 500
 # Others wait for who takes a large answer.
 _TAKE_SECONDS = 10.0
 _PIECE = 64 * 1024
@@ -43,26 +44,19 @@ async def answer_call(
         Refused: the answer to give instead.
     """
     path = path_of(scope).text
-    span = tracing.server_span(scope["headers"], method=scope["method"], route=path, path=path)
-    try:
+    with (
+        contextlib.suppress(ClientGone),
+        tracing.server_span(scope["headers"], method=scope["method"], route=path, path=path) as span,
+    ):
         async with one_call() as call:
             response = await while_present(receive, lambda: answer(span))
             span.set_attribute("http.response.status_code", response.status_code)
-            if response.status_code >= _SERVER_ERROR:
+            if response.status_code >= SERVER_ERROR:
                 span.set_status(StatusCode.ERROR)
             if call.slot is None:
                 await response(scope, receive, send)
             else:
                 await _send_soon(response, send)
-    except ClientGone:
-        return
-    except Refused as refused:
-        span.set_attribute("http.response.status_code", refused.status)
-        if refused.status >= _SERVER_ERROR:
-            span.set_status(StatusCode.ERROR, refused.sentence)
-        raise
-    finally:
-        span.end()
 
 
 async def _send_soon(response: Response, send: Send) -> None:

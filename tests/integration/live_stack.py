@@ -133,17 +133,6 @@ def make_stack(folder: Path, name: str, offset: int, **config: Any) -> Stack:
     return Stack(name, checkout, home, offset)
 
 
-def remove_everything(engine: Engine, name: str) -> None:
-    """What a test run that was killed left behind."""
-    label = f"{LABEL}={name}"
-    for state in engine.containers(label):
-        engine.remove(state.id)
-    for network in engine.networks_labelled(label):
-        engine.remove_network(network)
-    for volume in engine.volumes_labelled(label):
-        engine.remove_volume(volume)
-
-
 def what_is_left(engine: Engine, name: str) -> list[str]:
     label = f"{LABEL}={name}"
     return [

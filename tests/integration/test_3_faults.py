@@ -13,8 +13,9 @@ from pathlib import Path
 import psutil
 import pytest
 from eventually import eventually
-from live_stack import Stack, make_stack, remove_everything, what_is_left
+from live_stack import Stack, make_stack, what_is_left
 
+from cli.destroy import remove_leftovers
 from infra.paths import REPOSITORY
 from toolchain.engine import Engine
 
@@ -25,10 +26,10 @@ pytestmark = pytest.mark.integration
 def fragile(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Generator[Stack]:
     """A small stack that is broken again and again."""
     one = make_stack(tmp_path_factory.mktemp("fragile"), "ifault", 21000, seedPayments=10000)
-    remove_everything(engine, one.name)
+    remove_leftovers(engine, one.name)
     yield one
     one.demo("destroy", one.name)
-    remove_everything(engine, one.name)
+    remove_leftovers(engine, one.name)
 
 
 def sentence(result: "subprocess.CompletedProcess[str]") -> str:
