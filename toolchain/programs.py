@@ -34,7 +34,9 @@ class GoProgram:
     def arguments(self) -> list[str]:
         """Arguments of ``go build`` that decide what comes out."""
         variables = "".join(f" -X {assignment}" for assignment in self.linker_variables)
-        return ["-trimpath", *([f"-tags={','.join(self.tags)}"] if self.tags else []), f"-ldflags=-s -w{variables}"]
+        # The linker throws debug information away; a tenth of the time goes into making it.
+        flags = ["-trimpath", "-gcflags=all=-dwarf=false", f"-ldflags=-s -w{variables}"]
+        return [*flags, *([f"-tags={','.join(self.tags)}"] if self.tags else [])]
 
     @property
     def digest(self) -> str:
