@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -13,6 +12,7 @@ import psutil
 import requests
 
 from images.catalog import recipes
+from images.pip_settings import pip_settings
 from images.recipe import REPOSITORY_PREFIX, Recipe
 from images.rootfs import base_image, make_base
 from infra.config import DemoConfig, Distribution
@@ -149,7 +149,7 @@ class _Builder:
             program = None
             if recipe.program:
                 program = self._home.tools / "programs" / f"{recipe.program}-{PROGRAMS[recipe.program].digest}"
-            arguments = {**_pip_settings(), **recipe.build_arguments}
+            arguments = {**pip_settings(), **recipe.build_arguments}
             with recipe.context(program) as context, _engine_errors(f"build the image {recipe.name}"):
                 stream = self._engine.build(
                     context,
@@ -218,16 +218,3 @@ def _follow_build(recipe: Recipe, stream: Iterable[Mapping[str, Any]], step: Ste
         if "error" in event:
             shown = "\n".join(f"    {line}" for line in lines[-_LAST_LINES:])
             raise ImageError(f"The image {recipe.name} cannot be built: {event['error']}\n{shown}")
-
-
-def _pip_settings() -> dict[str, str]:
-    """This machine's package index, so that a company's own is used inside builds too."""
-    names = {"global.index-url": "PIP_INDEX_URL", "global.trusted-host": "PIP_TRUSTED_HOST"}
-    found: dict[str, str] = {}
-    for key, variable in names.items():
-        answer = subprocess.run(
-            [sys.executable, "-m", "pip", "config", "get", key], capture_output=True, text=True, check=False
-        )
-        if answer.returncode == 0 and answer.stdout.strip():
-            found[variable] = answer.stdout.strip()
-    return found

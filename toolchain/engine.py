@@ -3,25 +3,21 @@
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # docker-py's answers are the engine's JSON; every value is given a type here, before anyone else sees it.
 
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any
 
 import docker.errors
 import requests
 from docker import DockerClient
-from docker.context import ContextAPI
 
 from infra import versions
 from infra.errors import EngineError
+from toolchain.engine_address import EngineAddress
 
-__all__ = ["ContainerState", "Engine", "EngineInfo", "resolve_host"]
-
-_UNIX_DEFAULT: Final = "unix:///var/run/docker.sock"
-_WINDOWS_DEFAULT: Final = "npipe:////./pipe/docker_engine"
+__all__ = ["ContainerState", "Engine", "EngineInfo"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,9 +63,10 @@ class Engine:
         Raises:
             EngineError: no engine, no rights, or too old; one sentence with what to do.
         """
-        host = resolve_host(configured)
+        address = EngineAddress.resolve(configured)
+        host, tls = address.host, address.tls
         try:
-            client = DockerClient(base_url=host, timeout=timeout_seconds, version="auto")
+            client = DockerClient(base_url=host, tls=tls or False, timeout=timeout_seconds, version="auto")
             version: dict[str, Any] = client.version()
         except (docker.errors.DockerException, requests.RequestException) as error:
             raise EngineError(_sentence(host, error)) from None
@@ -269,16 +266,6 @@ class Engine:
     def remove_volume(self, name: str) -> None:
         """Remove a volume that no container uses."""
         self._client.volumes.get(name).remove(force=True)
-
-
-def resolve_host(configured: str = "") -> str:
-    """The engine's address: configuration, DOCKER_HOST, the current context, the platform's default."""
-    if configured or os.environ.get("DOCKER_HOST"):
-        return configured or os.environ["DOCKER_HOST"]
-    context: Any = ContextAPI.get_current_context()
-    if context is not None and context.Host:
-        return str(context.Host).replace("http+unix://", "unix://")
-    return _WINDOWS_DEFAULT if os.name == "nt" else _UNIX_DEFAULT
 
 
 def _state(attributes: Mapping[str, Any]) -> ContainerState:

@@ -11,7 +11,8 @@ from typing import Final
 from infra.errors import EngineError
 from infra.paths import DemoHome
 from toolchain.debian import apt_get_install, checked
-from toolchain.engine import Engine, resolve_host
+from toolchain.engine import Engine
+from toolchain.engine_address import EngineAddress
 from toolchain.progress import Progress
 
 __all__ = ["can_install", "install"]
@@ -26,7 +27,7 @@ def can_install() -> bool:
         os.name == "posix"
         and os.geteuid() == 0
         and shutil.which("apt-get") is not None
-        and resolve_host() == "unix:///var/run/docker.sock"
+        and EngineAddress.resolve().host == "unix:///var/run/docker.sock"
     )
 
 

@@ -3,6 +3,7 @@
 # pyright: reportPrivateUsage=false
 
 import os
+from pathlib import Path
 from types import SimpleNamespace
 
 import docker.errors
@@ -12,32 +13,63 @@ from docker.context import ContextAPI
 
 from infra.errors import EngineError
 from toolchain import engine as engine_module
-from toolchain.engine import Engine, _sentence, resolve_host
+from toolchain import engine_address
+from toolchain.engine import Engine, _sentence
+from toolchain.engine_address import EngineAddress
 
 
 @pytest.fixture(autouse=True)
 def no_context(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CERT_PATH", "DOCKER_TLS_VERIFY"):
+        monkeypatch.delenv(name, raising=False)
     context(monkeypatch, None)
 
 
 def context(monkeypatch: pytest.MonkeyPatch, host: str | None) -> None:
-    current = SimpleNamespace(Host=host) if host is not None else None
-    monkeypatch.setattr(ContextAPI, "get_current_context", lambda: current)
+    current = SimpleNamespace(Host=host, name="the-current") if host is not None else None
+    others = {"other": SimpleNamespace(Host="ssh://other", name="other")}
+
+    def get(name: str | None) -> SimpleNamespace | None:
+        return others.get(name) if name else current
+
+    monkeypatch.setattr(ContextAPI, "get_context", get)
 
 
 def test_the_configuration_wins_then_the_environment_then_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
     context(monkeypatch, "unix:///context.sock")
     monkeypatch.setenv("DOCKER_HOST", "unix:///environment.sock")
-    assert resolve_host("unix:///configured.sock") == "unix:///configured.sock"
-    assert resolve_host() == "unix:///environment.sock"
+    assert EngineAddress.resolve("unix:///configured.sock").host == "unix:///configured.sock"
+    assert EngineAddress.resolve().host == "unix:///environment.sock"
     monkeypatch.setenv("DOCKER_HOST", "")
-    assert resolve_host() == "unix:///context.sock"
+    assert EngineAddress.resolve().host == "unix:///context.sock"
 
 
 def test_a_contexts_address_is_written_as_the_provider_reads_it(monkeypatch: pytest.MonkeyPatch) -> None:
     context(monkeypatch, "http+unix:///run/user/1000/docker.sock")
-    assert resolve_host() == "unix:///run/user/1000/docker.sock"
+    assert EngineAddress.resolve().host == "unix:///run/user/1000/docker.sock"
+
+
+def test_a_context_named_by_the_environment_wins_over_the_current_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    context(monkeypatch, "unix:///context.sock")
+    monkeypatch.setenv("DOCKER_CONTEXT", "other")
+    assert EngineAddress.resolve().host == "ssh://other"
+    monkeypatch.setenv("DOCKER_CONTEXT", "gone")
+    with pytest.raises(EngineError, match="DOCKER_CONTEXT names the context gone, which does not exist"):
+        EngineAddress.resolve()
+
+
+def test_an_engine_behind_tls_is_asked_with_its_certificates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://engine:2376")
+    assert EngineAddress.resolve().tls is None
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(tmp_path))
+    address = EngineAddress.resolve()
+    assert address.certificates == tmp_path
+    with pytest.raises(EngineError, match=r"ca\.pem is missing"):
+        _ = address.tls
+    for name in ("ca", "cert", "key"):
+        (tmp_path / f"{name}.pem").touch()
+    assert address.tls is not None
 
 
 @pytest.mark.parametrize("host", [None, ""])
@@ -48,8 +80,8 @@ def test_without_any_of_them_it_is_the_platforms_default(
     monkeypatch: pytest.MonkeyPatch, host: str | None, system: str, default: str
 ) -> None:
     context(monkeypatch, host)
-    monkeypatch.setattr(engine_module, "os", SimpleNamespace(name=system, environ=os.environ))
-    assert resolve_host() == default
+    monkeypatch.setattr(engine_address, "os", SimpleNamespace(name=system, environ=os.environ))
+    assert EngineAddress.resolve().host == default
 
 
 @pytest.mark.parametrize(
@@ -71,8 +103,8 @@ class Client:
     def __init__(self, api: str = "1.41", *, at_start: Exception | None = None, later: Exception | None = None) -> None:
         self.api, self.at_start, self.later = api, at_start, later
 
-    def __call__(self, *, base_url: str, timeout: int, version: str) -> "Client":
-        assert (base_url, timeout, version) == ("unix:///x.sock", 60, "auto")
+    def __call__(self, *, base_url: str, tls: bool, timeout: int, version: str) -> "Client":
+        assert (base_url, tls, timeout, version) == ("unix:///x.sock", False, 60, "auto")
         if self.at_start:
             raise self.at_start
         return self

@@ -117,3 +117,18 @@ def test_an_older_python_gets_a_sentence_and_makes_nothing(
 def test_the_oldest_python_is_the_one_that_the_project_names(demo: Any) -> None:
     text = (REPOSITORY / "pyproject.toml").read_text(encoding="utf-8")
     assert f'requires-python = ">={".".join(map(str, demo.MINIMUM))}"' in text
+
+
+def test_an_environment_whose_creation_was_interrupted_is_not_complete(
+    demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    monkeypatch.setattr(demo, "PYTHON", python)
+    assert not demo.complete()
+    python.symlink_to(sys.executable)
+    assert demo.complete()
+    python.unlink()
+    # An environment without pip, as it is between the first and the second step of its creation.
+    python.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    python.chmod(0o755)
+    assert not demo.complete()

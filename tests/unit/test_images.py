@@ -9,6 +9,7 @@ import pytest
 
 from images import recipe as recipe_module
 from images.catalog import images, recipes, upstream_image
+from images.pip_settings import pip_settings
 from images.recipe import Recipe
 from infra.config import DemoConfig, Distribution
 from infra.paths import REPOSITORY
@@ -91,3 +92,27 @@ def test_a_recipes_base_is_pulled_or_another_recipe() -> None:
 def test_a_mirror_goes_before_the_name(mirror: str, reference: str) -> None:
     assert upstream_image("postgres", mirror).reference == reference
     assert upstream_image("loki", mirror).reference.startswith(f"{mirror}/grafana/loki:" if mirror else "grafana/loki:")
+
+
+def test_builds_use_the_package_index_of_the_environment_before_the_configured_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    configuration = tmp_path / "pip.conf"
+    configuration.write_text("[global]\nindex-url = https://configured.example/simple\n", encoding="utf-8")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(configuration))
+    for variable in ("PIP_INDEX_URL", "PIP_TRUSTED_HOST"):
+        monkeypatch.delenv(variable, raising=False)
+    assert pip_settings() == {"PIP_INDEX_URL": "https://configured.example/simple"}
+    monkeypatch.setenv("PIP_INDEX_URL", "https://environment.example/simple")
+    monkeypatch.setenv("PIP_TRUSTED_HOST", "environment.example")
+    assert pip_settings() == {
+        "PIP_INDEX_URL": "https://environment.example/simple",
+        "PIP_TRUSTED_HOST": "environment.example",
+    }
+
+
+def test_a_package_index_with_credentials_stays_out_of_the_finished_image() -> None:
+    text = (REPOSITORY / "images" / "python-service" / "Dockerfile").read_text(encoding="utf-8")
+    *_, final = text.split("\nFROM ")
+    assert "PIP_" not in final
+    assert "--from=packages" in final

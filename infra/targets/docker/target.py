@@ -13,7 +13,8 @@ from infra.targets.docker.hooks import Hooks, NoHooks
 from infra.targets.docker.naming import network_name
 from infra.targets.docker.readiness import Readiness
 from infra.topology.model import Endpoint, File, Topology
-from toolchain.engine import Engine, resolve_host
+from toolchain.engine import Engine
+from toolchain.engine_address import EngineAddress
 
 __all__ = ["Demo", "DockerTarget"]
 
@@ -57,7 +58,9 @@ class DockerTarget:
 
     def deploy(self, topology: Topology, secrets: StackSecrets) -> Deployment:
         """Register the resources; see the protocol."""
-        provider = docker.Provider("docker", host=resolve_host(self._configured_host))
+        address = EngineAddress.resolve(self._configured_host)
+        certificates = str(address.certificates) if address.certificates else None
+        provider = docker.Provider("docker", host=address.host, cert_path=certificates)
         Demo(self._stack, topology, secrets, self._hooks, provider)
         return Deployment(
             external={
