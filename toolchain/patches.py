@@ -31,8 +31,7 @@ def apply_patch(go: Path, module_folder: Path, environment: Mapping[str, str], w
     _replace(copy / patch["file"], patch["replace"], path)
     for name in ("go.mod", "go.sum"):
         shutil.copyfile(module_folder / name, work / name)
-    with (work / "go.mod").open("a", encoding="utf-8") as file:
-        file.write(f'\nreplace {patch["module"]} => "{copy}"\n')
+    _go(go, ["mod", "edit", f"-replace={patch['module']}={copy}", str(work / "go.mod")], module_folder, environment)
     return [f"-modfile={work / 'go.mod'}"]
 
 

@@ -110,7 +110,10 @@ class PulumiTools:
             / f"resource-docker-v{versions.DOCKER_PLUGIN}"
             / (_PLUGIN + (".exe" if os.name == "nt" else ""))
         )
-        if target.exists():
+        # Present only beside a plugin that was built here; one that was downloaded has nothing to be compared with.
+        stamp = target.with_name("built-from")
+        digest = PROGRAMS[_PLUGIN].digest
+        if target.exists() and (not stamp.exists() or stamp.read_text(encoding="utf-8") == digest):
             return
         if self.origin != "packages":
             with progress.step(f"download Pulumi's Docker plugin {versions.DOCKER_PLUGIN}"):
@@ -128,6 +131,7 @@ class PulumiTools:
         _require_linux("the Docker plugin")
         built = GoToolchain.find_or_install(self.home, progress).build(PROGRAMS[_PLUGIN], progress)
         _place(built, target)
+        stamp.write_text(digest, encoding="utf-8")
 
 
 def chose_backend() -> bool:

@@ -15,6 +15,7 @@ from infra.topology.model import (
     Scratch,
     Service,
     Sidecar,
+    Task,
     Workload,
 )
 from infra.topology.settings import compass_settings
@@ -33,7 +34,7 @@ _PUBLISHED = {
 
 
 def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
-    """The gateway in front of ``others``, last to start: its health is the health of the whole stack."""
+    """The gateway in front of ``others``, whose health is the health of the whole stack."""
     backends = (
         names.PROMETHEUS,
         names.LOKI,
@@ -68,7 +69,8 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
         memory_mib=192,
         cpus=1,
         user=OWN_USER,
-        needs=tuple(workload.name for workload in others),
+        # Not the services that it asks about: it starts beside them, and its deadline when no task is left.
+        needs=tuple(workload.name for workload in others if isinstance(workload, Task)),
         connects=tuple(dict.fromkeys((*backends, *asked, names.COLLECTOR_HTTP))),
         stop_grace_seconds=10,
     )

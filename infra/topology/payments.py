@@ -59,6 +59,8 @@ def traffic(site: Site) -> Service:
         memory_mib=128,
         cpus=1,
         user=OWN_USER,
+        # Customers come when the shop is open: requests before would count as failed.
+        needs=(names.SAMPLE_APP.service,),
         connects=(names.SAMPLE_APP,),
         stop_grace_seconds=5,
     )

@@ -144,8 +144,8 @@ def test_the_gateway_accepts_its_configuration_and_asks_every_probe(topology: To
     assert all(probe.url is None or probe.url.startswith(f"http://{probe.service}:") for probe in config.probes)
 
 
-def test_the_gateway_starts_last(topology: Topology) -> None:
-    assert set(topology.service("gateway").needs) == {w.name for w in topology.workloads} - {"gateway"}
+def test_the_gateways_deadline_begins_when_no_task_is_left(topology: Topology) -> None:
+    assert set(topology.service("gateway").needs) == {task.name for task in topology.tasks}
 
 
 def test_secrets_are_files_and_every_container_has_only_its_own(topology: Topology) -> None:
