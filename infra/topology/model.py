@@ -223,6 +223,11 @@ class Topology:
         """The workloads that run to completion."""
         return tuple(w for w in self.workloads if isinstance(w, Task))
 
+    @property
+    def needed(self) -> frozenset[str]:
+        """Names of the workloads that another one needs."""
+        return frozenset(need for workload in self.workloads for need in workload.needs)
+
     def service(self, name: str) -> Service:
         """The service of that name; raises ``KeyError``."""
         for service in self.services:

@@ -1,6 +1,7 @@
 """What the Docker target asks the engine for, in up and in preview, on a small topology that has everything."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -212,3 +213,20 @@ def test_a_file_that_is_too_large_for_the_state_is_refused_by_name() -> None:
     )
     with pytest.raises(UnsupportedSpec, match=r"big: the file /etc/big is not possible on this target"):
         DockerTarget("test").check(Topology(workloads=(service,)), preview=False)
+
+
+def test_the_demo_changes_with_whatever_changes_below_it(run: Run) -> None:
+    def demo_of(stack: str, topology: Topology) -> dict[str, Any]:
+        recorder = run(stack, lambda: {"deployment": DockerTarget("test", hooks=NoHooks()).deploy(topology, SECRETS)})
+        return recorder.of_type("compass:demo:Demo")[0].inputs
+
+    sidecar = TOPOLOGY.services[0].sidecars[0]
+    heavier = replace(TOPOLOGY.services[0], sidecars=(replace(sidecar, memory_mib=33),))
+    changed = Topology(workloads=(heavier, *TOPOLOGY.workloads[1:]))
+    before, same, after = demo_of("a", TOPOLOGY), demo_of("b", TOPOLOGY), demo_of("c", changed)
+    assert before == same
+    assert before["specification"] != after["specification"]
+
+
+def test_what_another_workload_needs_is_known_by_name() -> None:
+    assert TOPOLOGY.needed == {"db", "schema"}

@@ -1,5 +1,6 @@
 """Waiting for containers: what ends it, and what a person is told."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any, cast
 
@@ -27,7 +28,7 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
-    def sleep(self, seconds: float) -> None:
+    async def sleep(self, seconds: float) -> None:
         self.now += seconds
 
 
@@ -35,6 +36,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
     monkeypatch.setattr(readiness_module, "time", clock)
+    monkeypatch.setattr(readiness_module, "sleep", clock.sleep)
     return clock
 
 
@@ -50,7 +52,7 @@ def test_it_returns_as_soon_as_the_probe_succeeds(clock: Clock) -> None:
     engine = FakeEngine(probe_answers=[(1, "no"), (1, "no"), (0, "")])
     waiting = make(engine)
     add(engine, "db")
-    waiting.wait_until_ready(SERVICE, PROBE)
+    asyncio.run(waiting.wait_until_ready(SERVICE, PROBE))
     assert clock.now < 1
 
 
@@ -59,7 +61,7 @@ def test_a_service_that_never_gets_ready_is_stopped_and_explained_with_its_log()
     waiting = make(engine)
     add(engine, "db")
     with pytest.raises(DemoError) as raised:
-        waiting.wait_until_ready(SERVICE, PROBE)
+        asyncio.run(waiting.wait_until_ready(SERVICE, PROBE))
     assert "db is not ready after 5 seconds (no route)" in str(raised.value)
     assert "cannot open /data" in str(raised.value)
     assert "./demo up" in str(raised.value)
@@ -73,7 +75,7 @@ def test_another_service_that_dies_ends_the_wait_at_once(clock: Clock, changes: 
     add(engine, "db")
     add(engine, "loki", **changes)
     with pytest.raises(DemoError, match=r"loki died while it was starting. Its last log lines:\n    bad flag"):
-        waiting.wait_until_ready(SERVICE, PROBE)
+        asyncio.run(waiting.wait_until_ready(SERVICE, PROBE))
     assert clock.now == 0
 
 
@@ -83,7 +85,7 @@ def test_what_was_down_before_this_start_is_not_its_fault() -> None:
     add(engine, "prometheus", restarts=4)
     waiting = make(engine)
     add(engine, "db")
-    waiting.wait_until_ready(SERVICE, PROBE)
+    asyncio.run(waiting.wait_until_ready(SERVICE, PROBE))
 
 
 def test_a_new_restart_of_an_old_container_is() -> None:
@@ -93,14 +95,14 @@ def test_a_new_restart_of_an_old_container_is() -> None:
     add(engine, "db")
     add(engine, "prometheus", restarts=5)
     with pytest.raises(DemoError, match="prometheus died"):
-        waiting.wait_until_ready(SERVICE, PROBE)
+        asyncio.run(waiting.wait_until_ready(SERVICE, PROBE))
 
 
 def test_a_task_that_ends_well_is_done() -> None:
     engine = FakeEngine()
     waiting = make(engine)
     add(engine, "schema", status="exited", restarts_always=False)
-    waiting.wait_until_done(TASK)
+    asyncio.run(waiting.wait_until_done(TASK))
     assert engine.stopped == []
 
 
@@ -109,7 +111,7 @@ def test_a_task_that_fails_is_explained_with_its_log() -> None:
     waiting = make(engine)
     add(engine, "schema", status="exited", exit_code=2, restarts_always=False)
     with pytest.raises(DemoError, match=r"The task schema ended with exit code 2(.|\n)*relation does not exist"):
-        waiting.wait_until_done(TASK)
+        asyncio.run(waiting.wait_until_done(TASK))
 
 
 def test_a_task_that_takes_too_long_is_stopped() -> None:
@@ -117,14 +119,14 @@ def test_a_task_that_takes_too_long_is_stopped() -> None:
     waiting = make(engine)
     add(engine, "schema", restarts_always=False)
     with pytest.raises(DemoError, match="schema is not done after 5 seconds"):
-        waiting.wait_until_done(TASK)
+        asyncio.run(waiting.wait_until_done(TASK))
     assert engine.stopped == ["id-schema"]
 
 
 def test_a_container_that_somebody_removes_meanwhile_is_a_sentence() -> None:
     engine = FakeEngine()
     with pytest.raises(DemoError, match="was removed while it was starting"):
-        make(engine).wait_until_done(TASK)
+        asyncio.run(make(engine).wait_until_done(TASK))
 
 
 def test_a_silent_container_is_said_to_be_silent() -> None:
@@ -132,4 +134,4 @@ def test_a_silent_container_is_said_to_be_silent() -> None:
     waiting = make(engine)
     add(engine, "schema", status="exited", exit_code=1, restarts_always=False)
     with pytest.raises(DemoError, match="it wrote nothing"):
-        waiting.wait_until_done(replace(TASK, deadline_seconds=1))
+        asyncio.run(waiting.wait_until_done(replace(TASK, deadline_seconds=1)))

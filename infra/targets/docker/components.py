@@ -116,6 +116,9 @@ class WorkloadComponent(pulumi.ComponentResource):
                 volumes=self._volumes,
             ),
             opts=pulumi.ResourceOptions(
-                parent=self, depends_on=list(needs), delete_before_replace=True, hooks=around.hooks.container(container)
+                parent=self,
+                depends_on=list(needs),
+                delete_before_replace=True,
+                hooks=around.hooks.container(container, needed=container.name in around.topology.needed),
             ),
         )

@@ -1,14 +1,14 @@
 """Pulumi hooks, so that plain ``pulumi up`` too waits for containers and clears away what a killed run left."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 import pulumi
 
 from infra.errors import DemoError
 from infra.targets.docker.naming import LABEL_GENERATION, LABEL_STACK, container_name, network_name, volume_name
 from infra.targets.docker.readiness import Readiness
-from infra.topology.model import Container, ExecProbe, Service, Task
+from infra.topology.model import Container, ExecProbe, Service, Task, Topology
 from toolchain.engine import Engine
 
 __all__ = ["Hooks", "NoHooks"]
@@ -17,7 +17,11 @@ __all__ = ["Hooks", "NoHooks"]
 class NoHooks:
     """No hooks at all, for mocks: they have no callback server to register one with."""
 
-    def container(self, container: Container) -> pulumi.ResourceHookBinding:  # noqa: ARG002 # the signature of Hooks
+    def demo(self, topology: Topology) -> pulumi.ResourceHookBinding:  # noqa: ARG002 # the signature of Hooks
+        """Nothing for the whole demo."""
+        return pulumi.ResourceHookBinding()
+
+    def container(self, container: Container, *, needed: bool) -> pulumi.ResourceHookBinding:  # noqa: ARG002 # likewise
         """Nothing for a container."""
         return pulumi.ResourceHookBinding()
 
@@ -39,21 +43,36 @@ class Hooks(NoHooks):
         self._connect = connect
         self._readiness = readiness
 
-    def container(self, container: Container) -> pulumi.ResourceHookBinding:
-        """Clear a leftover away; then wait until the container is ready (exec probe) or done (task)."""
+    def demo(self, topology: Topology) -> pulumi.ResourceHookBinding:
+        """When every container is there: wait for the services that check themselves and that nobody needed before.
+
+        The engine stops taking in resources while a hook of one of them runs, so a service whose probe looks at others
+        must not be waited for when it is made itself.
+        """
+        needed = topology.needed
+        waits = [
+            self._ready(service, service.probe)
+            for service in topology.services
+            if isinstance(service.probe, ExecProbe) and service.name not in needed
+        ]
+        return pulumi.ResourceHookBinding(after_create=[*waits], after_update=[*waits])
+
+    def container(self, container: Container, *, needed: bool) -> pulumi.ResourceHookBinding:
+        """Clear a leftover away; then wait until a task is done, or a needed service ready (exec probe)."""
         binding = pulumi.ResourceHookBinding(
             before_create=[_hook(f"{container.name}-leftover", lambda: self._remove_container(container.name))]
         )
         if isinstance(container, Task):
-            binding.after_create = [
-                _hook(f"{container.name}-done", lambda: self._readiness().wait_until_done(container))
-            ]
-        elif isinstance(container, Service) and isinstance(container.probe, ExecProbe):
-            probe = container.probe
-            ready = _hook(f"{container.name}-ready", lambda: self._readiness().wait_until_ready(container, probe))
+            done = _waiting_hook(f"{container.name}-done", lambda: self._readiness().wait_until_done(container))
+            binding.after_create = [done]
+        elif needed and isinstance(container, Service) and isinstance(container.probe, ExecProbe):
+            ready = self._ready(container, container.probe)
             binding.after_create = [ready]
             binding.after_update = [ready]
         return binding
+
+    def _ready(self, service: Service, probe: ExecProbe) -> pulumi.ResourceHook:
+        return _waiting_hook(f"{service.name}-ready", lambda: self._readiness().wait_until_ready(service, probe))
 
     def network(self) -> pulumi.ResourceHookBinding:
         """Clear leftover networks away: the engine lets two have one name, and then joins neither."""
@@ -95,8 +114,12 @@ class Hooks(NoHooks):
 
 
 def _hook(name: str, action: Callable[[], None]) -> pulumi.ResourceHook:
+    # The engine's client blocks, and the program's loop has other hooks to serve.
+    return _waiting_hook(name, lambda: asyncio.to_thread(action))
+
+
+def _waiting_hook(name: str, action: Callable[[], Awaitable[None]]) -> pulumi.ResourceHook:
     async def run(_: pulumi.ResourceHookArgs) -> None:
-        # The engine's client blocks, and the program's loop has other hooks to serve.
-        await asyncio.to_thread(action)
+        await action()
 
     return pulumi.ResourceHook(name, run)

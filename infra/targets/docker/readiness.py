@@ -7,6 +7,7 @@ first container of the stack that dies, and puts its last lines into the error.
 
 import math
 import time
+from asyncio import sleep, to_thread
 from typing import Final
 
 from infra.errors import DemoError
@@ -36,42 +37,47 @@ class Readiness:
         self._before = {state.id: state for state in self._members()}
         self._looked_at = -math.inf
 
-    def wait_until_done(self, task: Task) -> None:
+    async def wait_until_done(self, task: Task) -> None:
         """Return when the task has ended well.
 
         Raises:
             DemoError: it failed or takes too long, or another container died.
         """
         deadline = time.monotonic() + task.deadline_seconds
-        while True:
-            state = self._state(task.name)
-            if state.status == "exited":
-                if state.exit_code == 0:
-                    return
-                self._fail(state, f"The task {task.name} ended with exit code {state.exit_code}")
-            if time.monotonic() > deadline:
-                self._fail(state, f"The task {task.name} is not done after {task.deadline_seconds} seconds")
-            self._check_others()
-            time.sleep(_POLL_SECONDS)
+        # Each question in a thread of its own: a wait that is cancelled must not hold the process until its deadline.
+        while not await to_thread(self._is_done, task, late=time.monotonic() > deadline):  # noqa: ASYNC110 # no event to wait for
+            await sleep(_POLL_SECONDS)
 
-    def wait_until_ready(self, service: Service, probe: ExecProbe) -> None:
+    async def wait_until_ready(self, service: Service, probe: ExecProbe) -> None:
         """Return when the probe succeeds.
 
         Raises:
             DemoError: it does not within its deadline, or a container died.
         """
         deadline = time.monotonic() + probe.deadline_seconds
-        while True:
-            self._check_others()
-            state = self._state(service.name)
-            if self._died(state):
-                self._fail(state, f"{service.name} died while it was starting")
-            code, said = self._engine.run_inside(state.id, list(probe.command))
-            if code == 0:
-                return
-            if time.monotonic() > deadline:
-                self._fail(state, f"{service.name} is not ready after {probe.deadline_seconds} seconds ({said})")
-            time.sleep(_EXEC_SECONDS)
+        while not await to_thread(self._is_ready, service, probe, late=time.monotonic() > deadline):  # noqa: ASYNC110 # likewise
+            await sleep(_EXEC_SECONDS)
+
+    def _is_done(self, task: Task, *, late: bool) -> bool:
+        state = self._state(task.name)
+        if state.status == "exited":
+            if state.exit_code == 0:
+                return True
+            self._fail(state, f"The task {task.name} ended with exit code {state.exit_code}")
+        if late:
+            self._fail(state, f"The task {task.name} is not done after {task.deadline_seconds} seconds")
+        self._check_others()
+        return False
+
+    def _is_ready(self, service: Service, probe: ExecProbe, *, late: bool) -> bool:
+        self._check_others()
+        state = self._state(service.name)
+        if self._died(state):
+            self._fail(state, f"{service.name} died while it was starting")
+        code, said = self._engine.run_inside(state.id, list(probe.command))
+        if code != 0 and late:
+            self._fail(state, f"{service.name} is not ready after {probe.deadline_seconds} seconds ({said})")
+        return code == 0
 
     def _state(self, service: str) -> ContainerState:
         state = self._engine.container(container_name(self._stack, service))

@@ -1,5 +1,6 @@
 """The topology on a Docker engine."""
 
+import hashlib
 from functools import cached_property
 
 import pulumi
@@ -12,6 +13,7 @@ from infra.targets.docker.components import Images, Network, Surroundings, Workl
 from infra.targets.docker.hooks import Hooks, NoHooks
 from infra.targets.docker.naming import network_name
 from infra.targets.docker.readiness import Readiness
+from infra.targets.docker.spec import spec_digest
 from infra.topology.model import Endpoint, File, Topology
 from toolchain.engine import Engine
 from toolchain.engine_address import EngineAddress
@@ -78,7 +80,11 @@ class Demo(pulumi.ComponentResource):
     def __init__(
         self, stack: str, topology: Topology, secrets: StackSecrets, hooks: NoHooks, provider: docker.Provider
     ) -> None:
-        super().__init__("compass:demo:Demo", "demo", None, pulumi.ResourceOptions(providers=[provider]))
+        # An input, so that whatever changes below changes the demo too, whose hook then waits for the whole of it.
+        digests = "".join(spec_digest(topology, container) for container in topology.containers())
+        specification = hashlib.sha256(digests.encode()).hexdigest()[:16]
+        options = pulumi.ResourceOptions(providers=[provider], hooks=hooks.demo(topology))
+        super().__init__("compass:demo:Demo", "demo", {"specification": specification}, options)
         child = pulumi.ResourceOptions(parent=self)
         around = Surroundings(
             stack=stack,
@@ -88,7 +94,7 @@ class Demo(pulumi.ComponentResource):
             images=Images(topology, opts=child),
             hooks=hooks,
         )
-        ready: dict[str, pulumi.Resource] = {}
+        ready: dict[str, pulumi.CustomResource] = {}
         remaining = list(topology.workloads)
         while remaining:
             # The validator has refused cycles, so each round finds some.
@@ -96,4 +102,6 @@ class Demo(pulumi.ComponentResource):
                 needs = [ready[need] for need in workload.needs]
                 ready[workload.name] = WorkloadComponent(around, workload, needs=needs, opts=child).container
                 remaining.remove(workload)
-        self.register_outputs({"network": around.network.name})
+        containers = pulumi.Output.all(*(container.id for container in ready.values()))
+        # The engine takes the demo as made when its outputs are known: after the last container.
+        self.register_outputs({"network": around.network.name, "containers": containers})
