@@ -41,6 +41,11 @@ class DemoHome:
         """Pulumi's own directory (plugins) unless the user chose one."""
         return self.root / "pulumi-home"
 
+    @property
+    def lab_kubeconfig(self) -> Path:
+        """The kubeconfig that `./demo cluster up` writes."""
+        return self.root / "cluster" / "kubeconfig"
+
     def stack(self, name: str) -> Path:
         """Files of one stack: its secrets, its lock, its logs."""
         return self.root / "stacks" / name
