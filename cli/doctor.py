@@ -13,7 +13,7 @@ from infra.targets.docker import preflight
 from toolchain.engine import Engine
 from toolchain.pulumi_tools import PulumiTools
 
-__all__ = ["Finding", "examine"]
+__all__ = ["Finding", "docker_findings", "examine"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,19 @@ def examine(home: DemoHome, make_session: Callable[[str], Session], stack: str) 
     yield Finding("Pulumi engine", ok=tools is not None, detail=detail)
     session = make_session(stack)
     try:
-        topology = session.topology
+        _ = session.topology
     except DemoError as error:
         yield Finding(f"configuration of {stack}", ok=False, detail=str(error))
         return
     yield Finding(
         f"configuration of {stack}", ok=True, detail=f"{session.config.distribution} on {session.config.target}"
     )
+    yield from session.platform.findings()
+
+
+def docker_findings(session: Session) -> Iterator[Finding]:
+    """The engine, its machine, the images and the registry."""
+    topology, stack = session.topology, session.stack
     try:
         engine = session.engine
     except DemoError as error:

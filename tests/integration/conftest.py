@@ -6,7 +6,7 @@ import pytest
 from eventually import eventually
 from live_stack import Stack, Telemetry, make_stack
 
-from cli.destroy import remove_leftovers
+from cli.platforms.docker import remove_leftovers
 from toolchain.engine import Engine
 
 
