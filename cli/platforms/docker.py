@@ -137,32 +137,6 @@ class DockerPlatform:
         yield from docker_findings(self._session)
 
 
-def remove_leftovers(self) -> None:
-        """Everything that carries the stack's label."""
-        remove_leftovers(self._session.engine, self._session.stack)
-
-    def how_to_join(self, network: str, env_file: str) -> str:
-        """By joining the network."""
-        return f"For a container that joins the network: docker run --network {network} --env-file {env_file} ..."
-
-    def findings(self) -> "Iterator[Finding]":
-        """The engine, its machine, the images and the registry."""
-        from cli.doctor import docker_findings  # noqa: PLC0415 # which asks for platforms
-
-        yield from docker_findings(self._session)
-
-
-def prepare(session: "Session", ensure_tools: Any) -> PulumiTools:  # noqa: ANN401
-    """Tools and images, side by side: linkers and downloads leave processors idle."""
-    missing = missing_images(session.engine, session.topology.images)
-    check_builder(session.config, missing)
-    home = session.home.make_private()
-    with ThreadPoolExecutor(1, thread_name_prefix="tools") as pool:
-        tools = pool.submit(ensure_tools)
-        ensure_images(session.config, missing, session.engine, home, session.display)
-        return tools.result()
-
-
 def remove_leftovers(engine: Engine, stack: str) -> None:
     """What a killed ``pulumi`` made without writing it down."""
     label = f"{LABEL_STACK}={stack}"
