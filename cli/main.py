@@ -144,6 +144,27 @@ def logs(
 
 
 @app.command()
+def tunnel(stack: StackArgument = None) -> None:
+    """Serve the ports of a stack on a cluster on this machine's loopback addresses; Ctrl-C ends it."""
+    _session(stack).platform.tunnel()
+
+
+@app.command()
+def reap(
+    context: Annotated[
+        str | None, typer.Option("--context", help="The cluster; without it, those that this checkout's stacks name.")
+    ] = None,
+    kubeconfig: Annotated[Path | None, typer.Option("--kubeconfig", help="The file that holds the context.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+) -> None:
+    """Delete demos whose time to live is over, by label: needs rights in the cluster and no state."""
+    from cli.reap import reap_clusters  # noqa: PLC0415
+
+    reap_clusters(DemoHome.default(), context, kubeconfig, make_display().say, yes=yes, dry_run=dry_run)
+
+
+@app.command()
 def destroy(
     stack: StackArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove images, tools and caches too.")] = False,

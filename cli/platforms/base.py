@@ -99,6 +99,14 @@ class Platform(Protocol):
         """
         ...
 
+    def tunnel(self) -> None:
+        """Serve every published port on this machine's loopback addresses until it is interrupted.
+
+        Raises:
+            DemoError: a port is taken, or the platform publishes its ports by itself.
+        """
+        ...
+
     def before_destroy(self, pulumi: "PulumiStack") -> None:
         """Clear away what would hold up ``pulumi destroy``."""
         ...

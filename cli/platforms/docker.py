@@ -110,6 +110,12 @@ class DockerPlatform:
             for line in self._session.engine.logs(state.id, lines=lines):
                 yield line.encode() + b"\n"
 
+    def tunnel(self) -> None:
+        """Refused: there is nothing to do."""
+        raise DemoError(
+            f"The stack {self._session.stack} runs on Docker, which publishes its ports on the loopback address itself."
+        )
+
     def before_destroy(self, pulumi: "PulumiStack") -> None:
         """Remove what holds on to volumes and to the network."""
         engine, stack = self._session.engine, self._session.stack

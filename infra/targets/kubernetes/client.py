@@ -136,20 +136,20 @@ class KubeClient:
         _accepted(self.access, "delete", path, status, document)
         return True
 
-    def lines(self, path: str, *, seconds: float | None = None, **parameters: str) -> Iterator[bytes]:
+    def stream(self, path: str, parameters: Mapping[str, str], *, seconds: float | None) -> Iterator[bytes]:
         """What the server streams, as it comes; nothing from an object that is not there.
 
         Args:
             path: Such as a pod's log.
+            parameters: Of the query.
             seconds: Longest silence; ``None`` waits for ever.
-            **parameters: Of the query.
         """
         received: SimpleQueue[bytes | Exception | None] = SimpleQueue()
 
         async def pump() -> None:
             try:
                 async with self.api.call_api(
-                    "GET", **_split(path), params=parameters, stream=True, raise_for_status=False, timeout=seconds
+                    "GET", **_split(path), params=dict(parameters), stream=True, raise_for_status=False, timeout=seconds
                 ) as response:
                     if not response.is_error:
                         async for chunk in response.aiter_bytes():
