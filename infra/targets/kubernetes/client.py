@@ -79,7 +79,8 @@ class KubeClient:
             with warnings.catch_warnings():
                 # That the server is newer than the library knows is no news for the person who runs a demo.
                 warnings.simplefilter("ignore")
-                return await kr8s.asyncio.api(kubeconfig=kubeconfig, context=access.context)
+                # Without a namespace the library asks the current context for one, which need not exist.
+                return await kr8s.asyncio.api(kubeconfig=kubeconfig, context=access.context, namespace="default")
 
         loop = _Loop()
         with _sentences(access):
