@@ -14,6 +14,7 @@ from requests import RequestException
 from rich.console import Console
 from rich.table import Table
 
+from cli.cluster import app as cluster_app
 from cli.doctor import examine
 from cli.progress import make_display
 from cli.session import Session, existing_stacks, the_stack
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cluster_app, name="cluster")
 console = Console()
 
 _INTERRUPTED: Final = 130
