@@ -1,17 +1,16 @@
 """The kinds that this provider serves, and which of their fields the API server never changes in place.
 
-The table of immutable fields is fixed: it is what Kubernetes 1.34 refuses to update, restricted to what can be declared.
+The table of immutable fields is fixed: what Kubernetes 1.34 refuses to update, of what can be declared.
 """
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Final
 
-__all__ = ["BY_TOKEN", "KINDS", "Kind", "Path", "at"]
+from kubernetes_provider.paths import Json, Path, at, object_at
 
-Path = tuple[str | int, ...]
-"""Where a value is inside of an object."""
+__all__ = ["BY_TOKEN", "KINDS", "Kind"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +20,12 @@ class Fixed:
     path: Path
     except_for: tuple[str, ...] = ()
 
-    def parts(self, old: Any, new: Any) -> Iterator[Path]:
+    def parts(self, old: Json, new: Json) -> Iterator[Path]:
         """The paths that have to be the same in both objects."""
         if not self.except_for:
             yield self.path
             return
-        keys = {**_mapping(at(old, self.path)), **_mapping(at(new, self.path))}
+        keys = {**object_at(old, *self.path), **object_at(new, *self.path)}
         yield from ((*self.path, key) for key in keys if key not in self.except_for)
 
 
@@ -57,7 +56,7 @@ class Kind:
         root = f"/apis/{self.api_version}" if self.group else f"/api/{self.api_version}"
         return f"{root}/namespaces/{namespace}/{self.plural}" if namespace else f"{root}/{self.plural}"
 
-    def replacing_paths(self, old: Any, new: Any) -> list[Path]:
+    def replacing_paths(self, old: Json, new: Json) -> list[Path]:
         """The paths at which both objects differ and that make a new object necessary."""
         found = [path for fixed in self.fixed for path in fixed.parts(old, new) if at(old, path) != at(new, path)]
         if self.name in {"ConfigMap", "Secret"} and at(old, ("immutable",)) is True:
@@ -68,26 +67,12 @@ class Kind:
         return found
 
 
-def at(value: Any, path: Path) -> Any:
-    """The part of an object at a path; ``None`` where there is none."""
-    for key in path:
-        if isinstance(key, int):
-            value = value[key] if isinstance(value, list) and key < len(value) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        else:
-            value = _mapping(value).get(key)
-    return value  # pyright: ignore[reportUnknownVariableType]
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _shrinks(old: Any, new: Any) -> bool:
+def _shrinks(old: Json, new: Json) -> bool:
     before, after = _quantity(old), _quantity(new)
     return before is not None and after is not None and after < before
 
 
-def _quantity(text: Any) -> Decimal | None:
+def _quantity(text: Json) -> Decimal | None:
     """A Kubernetes quantity as a number, ``None`` if it is not one (the API server says so better)."""
     suffixes = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
     digits = str(text)

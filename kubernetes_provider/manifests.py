@@ -2,11 +2,12 @@
 
 import base64
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final, cast
 
 from kubernetes_provider.faults import ProviderFault
-from kubernetes_provider.kinds import Kind, at
-from kubernetes_provider.wire import Object, Secret, has_unknown, mark_secrets, plain
+from kubernetes_provider.kinds import Kind
+from kubernetes_provider.paths import Json, Object, at, object_at
+from kubernetes_provider.wire import Secret, has_unknown, mark_secrets, plain
 
 __all__ = ["OWNER_LABELS", "Manifest", "comparable", "inputs_of", "outputs", "parse_id", "same_owner"]
 
@@ -32,8 +33,11 @@ class Manifest:
         body: Object = _without_nulls(plain(inputs))
         texts = body.pop("stringData", None) if kind.name == "Secret" else None
         if isinstance(texts, dict) and not has_unknown(texts):
-            encoded = {key: base64.b64encode(str(text).encode()).decode() for key, text in texts.items()}  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            known = cast("dict[str, str]", texts)
+            encoded = {key: base64.b64encode(str(text).encode()).decode() for key, text in known.items()}
             body["data"] = {**(body.get("data") or {}), **encoded}
+        elif texts is not None:
+            body["stringData"] = texts
         return cls(kind, {**body, "apiVersion": kind.api_version, "kind": kind.name})
 
     @property
@@ -96,8 +100,8 @@ def outputs(live: Object, inputs: Object) -> Object:
 
 def same_owner(inputs: Object, live: Object) -> bool:
     """Whether a live object was made by the stack that declares these inputs."""
-    ours: Object = at(plain(inputs), ("metadata", "labels")) or {}
-    theirs: Object = at(live, ("metadata", "labels")) or {}
+    ours: Object = object_at(plain(inputs), "metadata", "labels")
+    theirs: Object = object_at(live, "metadata", "labels")
     return OWNER_LABELS[0] in ours and all(ours.get(label) == theirs.get(label) for label in OWNER_LABELS)
 
 
@@ -109,9 +113,9 @@ def _hide_data(result: Object) -> Object:
     return {**result, **hidden}
 
 
-def _without_nulls(value: Any) -> Any:
+def _without_nulls(value: Json) -> Json:
     if isinstance(value, dict):
-        return {key: _without_nulls(item) for key, item in value.items() if item is not None}  # pyright: ignore[reportUnknownVariableType]
+        return {key: _without_nulls(item) for key, item in cast("Object", value).items() if item is not None}
     if isinstance(value, list):
-        return [_without_nulls(item) for item in value]  # pyright: ignore[reportUnknownVariableType]
+        return [_without_nulls(item) for item in cast("list[Json]", value)]
     return value

@@ -8,7 +8,7 @@ from kubernetes_provider.access import Access
 from kubernetes_provider.faults import Conflict, NotFound
 from kubernetes_provider.kinds import Kind
 from kubernetes_provider.manifests import Manifest
-from kubernetes_provider.wire import Object
+from kubernetes_provider.paths import Object
 
 __all__ = ["FIELD_MANAGER", "Objects", "describe"]
 

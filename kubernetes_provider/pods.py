@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubernetes_provider.faults import quota_sentence
-from kubernetes_provider.kinds import at
-from kubernetes_provider.wire import Object
+from kubernetes_provider.paths import Object, at, items_at, object_at
 
 __all__ = ["Finding", "event_about", "find_creation", "find_pod", "pods_of"]
 
@@ -40,7 +39,7 @@ def pods_of(owner: Object, pods: Iterable[Object]) -> list[Object]:
     if kind == "Job":
         mine = [pod for pod in pods if _label(pod, "batch.kubernetes.io/controller-uid") == owner["metadata"]["uid"]]
         return sorted(mine, key=_created)
-    labels: Object = at(owner, ("spec", "selector", "matchLabels")) or {}
+    labels: Object = object_at(owner, "spec", "selector", "matchLabels")
     mine = [pod for pod in pods if all(_label(pod, key) == value for key, value in labels.items())]
     mine = sorted((pod for pod in mine if not pod["metadata"].get("deletionTimestamp")), key=_created)
     if not mine:
@@ -52,25 +51,32 @@ def pods_of(owner: Object, pods: Iterable[Object]) -> list[Object]:
     return [pod for pod in mine if _label(pod, label) == revision]
 
 
-def find_pod(pod: Object, events: Collection[Object], claims: Collection[Object], *, restarts: bool = True) -> Finding | None:
+def find_pod(
+    pod: Object, events: Collection[Object], claims: Collection[Object], *, restarts: bool = True
+) -> Finding | None:
     """What keeps a pod from being ready, ``None`` if nothing is known to.
 
     With ``restarts`` a container that ends again and again is a reason that becomes final.
     """
     name = str(pod["metadata"]["name"])
-    for condition in at(pod, ("status", "conditions")) or []:
+    for condition in items_at(pod, "status", "conditions"):
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
             said = str(condition.get("message") or condition.get("reason"))
             said += _claim_reasons(pod, events, claims) if "PersistentVolumeClaim" in said else ""
             return Finding(f"no node takes the pod {name}: {said.rstrip('.')}", _UNSCHEDULABLE_SECONDS, name)
-    statuses = [*(at(pod, ("status", "initContainerStatuses")) or []), *(at(pod, ("status", "containerStatuses")) or [])]
+    statuses = [
+        *(items_at(pod, "status", "initContainerStatuses")),
+        *(items_at(pod, "status", "containerStatuses")),
+    ]
     for status in statuses:
         if found := _find_container(name, status, events, restarts=restarts):
             return found
     for status in statuses:
         unready = not status.get("ready") and at(status, ("state", "running")) is not None
         if unready and (said := event_about(events, name, "Unhealthy")):
-            return Finding(f"the container {status['name']} of the pod {name} is not ready: {said}", _NEVER, name, status["name"])
+            return Finding(
+                f"the container {status['name']} of the pod {name} is not ready: {said}", _NEVER, name, status["name"]
+            )
     if said := event_about(events, name, "FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"):
         return Finding(f"the pod {name} cannot start: {said}", _NEVER, name)
     return None
@@ -79,7 +85,7 @@ def find_pod(pod: Object, events: Collection[Object], claims: Collection[Object]
 def find_creation(owner: Object, events: Collection[Object]) -> Finding | None:
     """Why no pod is made at all: a quota, or Pod Security."""
     said = ""
-    for condition in at(owner, ("status", "conditions")) or []:
+    for condition in items_at(owner, "status", "conditions"):
         if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
             said = str(condition.get("message"))
     if not said and owner["kind"] != "Deployment":
@@ -103,18 +109,24 @@ def event_about(events: Collection[Object], name: str, *reasons: str, uid: str =
 
 def _find_container(pod: str, status: Object, events: Collection[Object], *, restarts: bool) -> Finding | None:
     name = str(status["name"])
-    waiting: Object = at(status, ("state", "waiting")) or {}
+    waiting: Object = object_at(status, "state", "waiting")
     reason, message = str(waiting.get("reason", "")), str(waiting.get("message") or "").strip()
     if reason in _IMAGE:
         said = message if reason != "ImagePullBackOff" else event_about(events, pod, "Failed") or message
-        return Finding(f"the image {status.get('image')} of the pod {pod} cannot be had ({reason}): {said}", _IMAGE[reason], pod)
+        return Finding(
+            f"the image {status.get('image')} of the pod {pod} cannot be had ({reason}): {said}", _IMAGE[reason], pod
+        )
     if reason in _CONFIGURATION:
-        return Finding(f"the container {name} of the pod {pod} cannot be made ({reason}): {message}", _CONFIGURATION[reason], pod)
-    ended: Object = at(status, ("state", "terminated")) or at(status, ("lastState", "terminated")) or {}
+        return Finding(
+            f"the container {name} of the pod {pod} cannot be made ({reason}): {message}", _CONFIGURATION[reason], pod
+        )
+    ended: Object = at(status, ("state", "terminated")) or object_at(status, "lastState", "terminated")
     crashed = ended and ended.get("exitCode") != 0 and not status.get("ready")
     if crashed or reason == "CrashLoopBackOff":
         count = int(status.get("restartCount") or 0)
-        how = f"exit code {ended.get('exitCode')}" + (f", {ended['reason']}" if ended.get("reason") not in {None, "Error"} else "")
+        how = f"exit code {ended.get('exitCode')}" + (
+            f", {ended['reason']}" if ended.get("reason") not in {None, "Error"} else ""
+        )
         text = f"the container {name} of the pod {pod} ends again and again ({how}, {count} restarts)"
         final = restarts and count >= _CRASHES and reason == "CrashLoopBackOff"
         running_again = at(status, ("state", "terminated")) is None and count > 0
@@ -124,8 +136,10 @@ def _find_container(pod: str, status: Object, events: Collection[Object], *, res
 
 def _claim_reasons(pod: Object, events: Collection[Object], claims: Collection[Object]) -> str:
     """What is known of the pod's volumes that are not there."""
-    names = [at(volume, ("persistentVolumeClaim", "claimName")) for volume in at(pod, ("spec", "volumes")) or []]
-    unbound = [claim for claim in claims if claim["metadata"]["name"] in names and at(claim, ("status", "phase")) != "Bound"]
+    names = [at(volume, ("persistentVolumeClaim", "claimName")) for volume in items_at(pod, "spec", "volumes")]
+    unbound = [
+        claim for claim in claims if claim["metadata"]["name"] in names and at(claim, ("status", "phase")) != "Bound"
+    ]
     text = ""
     for claim in unbound:
         name = claim["metadata"]["name"]

@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from kubernetes_provider.kinds import at
-from kubernetes_provider.wire import Object
+from kubernetes_provider.paths import Object, at, items_at, object_at
 
 __all__ = ["State", "state_of"]
 
@@ -21,8 +20,8 @@ class State:
 def state_of(live: Object) -> State:
     """The state of an object. What is not named here is ready as soon as it exists.
 
-    A Service and an Ingress are not waited for: the workloads behind them are, and an Ingress only gets an address where
-    there is a controller.
+    A Service and an Ingress are not waited for: the workloads behind them are, and an Ingress only gets an address
+    where there is a controller.
     """
     match live["kind"]:
         case "Deployment":
@@ -38,10 +37,10 @@ def state_of(live: Object) -> State:
 
 
 def _deployment(live: Object) -> State:
-    wanted, status = _replicas(live), live.get("status") or {}
+    wanted, status = _replicas(live), object_at(live, "status")
     if not _observed(live):
         return State(ready=False, progress="its controller has not seen it yet")
-    for condition in status.get("conditions") or []:
+    for condition in items_at(status, "conditions"):
         if condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded":
             return State(ready=False, progress=_count(status, wanted), failed="it made no progress within its deadline")
     updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
@@ -50,19 +49,21 @@ def _deployment(live: Object) -> State:
 
 
 def _stateful_set(live: Object) -> State:
-    wanted, status = _replicas(live), live.get("status") or {}
+    wanted, status = _replicas(live), object_at(live, "status")
     if not _observed(live):
         return State(ready=False, progress="its controller has not seen it yet")
     on_delete = at(live, ("spec", "updateStrategy", "type")) == "OnDelete"
     rolled = on_delete or status.get("updateRevision") == status.get("currentRevision")
     updated = on_delete or not wanted or status.get("updatedReplicas", status.get("currentReplicas", 0)) >= wanted
-    ready = bool(updated and rolled and status.get("availableReplicas", 0) >= wanted and status.get("replicas", 0) == wanted)
+    ready = bool(
+        updated and rolled and status.get("availableReplicas", 0) >= wanted and status.get("replicas", 0) == wanted
+    )
     return State(ready=ready, progress=_count(status, wanted))
 
 
 def _job(live: Object) -> State:
-    status = live.get("status") or {}
-    for condition in status.get("conditions") or []:
+    status = object_at(live, "status")
+    for condition in items_at(status, "conditions"):
         if condition.get("status") != "True":
             continue
         if condition.get("type") == "Complete":

@@ -1,7 +1,7 @@
 """What is now in the cluster: collections of objects that are listed once and then kept up to date by a watch.
 
-Many resources wait at the same time and look at the same pods and events, so a collection is watched once for all of them and
-for as long as one of them needs it.
+Many resources wait at the same time and look at the same pods and events, so a collection is watched once for all of
+them and for as long as one of them needs it.
 """
 
 import asyncio
@@ -9,11 +9,13 @@ import json
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
+
+import httpx
 
 from kubernetes_provider.access import Access
 from kubernetes_provider.faults import Expired, ProviderFault
-from kubernetes_provider.wire import Object
+from kubernetes_provider.paths import Json, Object, items_at
 
 __all__ = ["View", "Views"]
 
@@ -96,13 +98,11 @@ class Views:
     async def _list(self, view: View) -> str:
         parameters = {"fieldSelector": view.selector} if view.selector else {}
         answer = await self._access.request("GET", view.path, what=view.what, parameters=parameters)
-        view.objects = {item["metadata"]["name"]: item for item in answer.get("items") or []}
+        view.objects = {item["metadata"]["name"]: item for item in items_at(answer, "items")}
         return str(answer["metadata"]["resourceVersion"])
 
     async def _watch(self, view: View, version: str) -> None:
         """Follow until the API server has forgotten where we were, or is not there; listing again tells which."""
-        import httpx
-
         while version:
             parameters = {
                 "watch": "true",
@@ -121,7 +121,7 @@ class Views:
             except (httpx.TransportError, ValueError, Expired):
                 return
 
-    def _take(self, view: View, event: dict[str, Any]) -> str:
+    def _take(self, view: View, event: dict[str, Json]) -> str:
         """Take over one event; returns the version that it is of, nothing if the watch has to begin anew."""
         item: Object = event["object"]
         if event["type"] == "ERROR":

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kubernetes_provider.faults import ApiFault, NotReady, ProviderFault
-from kubernetes_provider.kinds import BY_TOKEN, Kind, at
+from kubernetes_provider.kinds import BY_TOKEN, Kind
 from kubernetes_provider.objects import Objects, describe
+from kubernetes_provider.paths import Object, at, items_at
 from kubernetes_provider.pods import Finding, event_about, find_creation, find_pod, pods_of
 from kubernetes_provider.readiness import State, state_of
 from kubernetes_provider.views import View, Views
-from kubernetes_provider.wire import Object
 
 __all__ = ["Waiter"]
 
@@ -81,10 +81,10 @@ class Waiter:
                 change = self.views.next_change()
                 if own.fault:
                     raise own.fault
-                now = own.objects.get(name)
-                if now is None or now["metadata"]["uid"] != live["metadata"]["uid"]:
+                found = own.objects.get(name)
+                if found is None or found["metadata"]["uid"] != live["metadata"]["uid"]:
                     raise NotReady(f"{what} was deleted by someone else while it was waited for.")
-                now = {**now, "kind": kind.name, "apiVersion": kind.api_version}
+                now: Object = {**found, "kind": kind.name, "apiVersion": kind.api_version}
                 # What the watch shows may be older than what was applied.
                 seen = now["metadata"].get("generation", 0) >= live["metadata"].get("generation", 0)
                 state = state_of(now) if seen else State(ready=False, progress="its controller has not seen it yet")
@@ -135,7 +135,9 @@ class Waiter:
     def _find(self, kind: Kind, now: Object, around: _Surroundings) -> Finding | None:
         events = around.events.values()
         if kind is _CLAIM:
-            said = event_about(events, now["metadata"]["name"], "ProvisioningFailed", "FailedBinding", "ExternalProvisioning")
+            said = event_about(
+                events, now["metadata"]["name"], "ProvisioningFailed", "FailedBinding", "ExternalProvisioning"
+            )
             return Finding(said, float("inf")) if said else None
         if refused := find_creation(now, events):
             return refused
@@ -171,11 +173,11 @@ async def _wait(change: asyncio.Event, seconds: float) -> None:
 def _holders(live: Object) -> str:
     finalizers: Collection[str] = [
         *(live["metadata"].get("finalizers") or []),
-        *(at(live, ("spec", "finalizers")) or []),
+        *(items_at(live, "spec", "finalizers")),
     ]
     said = [
         str(condition.get("message"))
-        for condition in at(live, ("status", "conditions")) or []
+        for condition in items_at(live, "status", "conditions")
         if condition.get("status") == "True" and str(condition.get("type")).startswith("Namespace")
     ]
     held = f"the finalizer {', '.join(finalizers)} holds it" if finalizers else "nothing is known to hold it"

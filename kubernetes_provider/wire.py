@@ -1,18 +1,28 @@
-"""Pulumi's properties on the wire: a protobuf ``Struct`` in which secrets and unknown values have signatures of their own."""
+"""Pulumi's properties on the wire: a ``Struct`` of protobuf in which secrets and unknown values have signatures."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Final, TypeGuard, cast
+from typing import Final, TypeGuard, cast
 
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import ListValue, NullValue, Struct, Value
 
 from kubernetes_provider.faults import ProviderFault
+from kubernetes_provider.paths import Json, Object
 
-__all__ = ["UNKNOWN", "Object", "Secret", "Unknown", "decode", "encode", "has_unknown", "mark_secrets", "plain", "secret_texts"]
+__all__ = [
+    "UNKNOWN",
+    "Object",
+    "Secret",
+    "Unknown",
+    "decode",
+    "encode",
+    "has_unknown",
+    "mark_secrets",
+    "plain",
+    "secret_texts",
+]
 
-Object = dict[str, Any]
-"""A JSON object. Values are JSON, or ``Secret``, or ``UNKNOWN`` where they come from the engine."""
 
 _SIGNATURE: Final = "4dabf18193072939515e22adb298388d"
 _SECRET: Final = "1b47061264138c4ac30d75fd1eb44270"  # noqa: S105 # a constant of the protocol
@@ -47,7 +57,7 @@ UNKNOWN: Final = Unknown.UNKNOWN
 class Secret:
     """A value that the engine encrypts in its state and hides in its output."""
 
-    value: Any
+    value: Json
 
     def __repr__(self) -> str:
         return "Secret(...)"
@@ -62,12 +72,12 @@ def decode(struct: Struct) -> Object:
     return {key: _from_value(value) for key, value in struct.fields.items()}
 
 
-def encode(properties: Mapping[str, Any]) -> Struct:
+def encode(properties: Mapping[str, Json]) -> Struct:
     """The properties for the wire, without those that are ``None``."""
     return Struct(fields={key: _to_value(value) for key, value in properties.items() if value is not None})
 
 
-def plain(value: Any) -> Any:
+def plain(value: Json) -> Json:
     """The value without its marks of secrets; ``UNKNOWN`` stays."""
     if isinstance(value, Secret):
         return plain(value.value)
@@ -78,7 +88,7 @@ def plain(value: Any) -> Any:
     return value
 
 
-def has_unknown(value: Any) -> bool:
+def has_unknown(value: Json) -> bool:
     """Whether a part of the value is unknown."""
     if isinstance(value, Secret):
         return has_unknown(value.value)
@@ -89,7 +99,7 @@ def has_unknown(value: Any) -> bool:
     return value is UNKNOWN
 
 
-def mark_secrets(value: Any, like: Any) -> Any:
+def mark_secrets(value: Json, like: Json) -> Json:
     """The value, secret wherever ``like`` is."""
     if isinstance(like, Secret):
         return Secret(plain(value))
@@ -101,7 +111,7 @@ def mark_secrets(value: Any, like: Any) -> Any:
     return value
 
 
-def secret_texts(value: Any, *, inside: bool = False) -> set[str]:
+def secret_texts(value: Json, *, inside: bool = False) -> set[str]:
     """Every text in the value that is a secret, so that it can be kept out of messages."""
     if isinstance(value, Secret):
         return secret_texts(value.value, inside=True)
@@ -112,15 +122,15 @@ def secret_texts(value: Any, *, inside: bool = False) -> set[str]:
     return {value} if inside and isinstance(value, str) else set()
 
 
-def _is_object(value: Any) -> TypeGuard[Object]:
+def _is_object(value: Json) -> TypeGuard[Object]:
     return isinstance(value, dict)
 
 
-def _is_list(value: Any) -> TypeGuard[list[Any]]:
+def _is_list(value: Json) -> TypeGuard[list[Json]]:
     return isinstance(value, list)
 
 
-def _from_value(value: Value) -> Any:
+def _from_value(value: Value) -> Json:
     match value.WhichOneof("kind"):
         case "struct_value":
             return _from_struct(value.struct_value)
@@ -137,7 +147,7 @@ def _from_value(value: Value) -> Any:
             return None
 
 
-def _from_struct(struct: Struct) -> Any:
+def _from_struct(struct: Struct) -> Json:
     if _SIGNATURE not in struct.fields:
         return decode(struct)
     signature = struct.fields[_SIGNATURE].string_value
@@ -146,24 +156,33 @@ def _from_struct(struct: Struct) -> Any:
     if signature == _OUTPUT:
         known = _from_value(struct.fields["value"]) if "value" in struct.fields else UNKNOWN
         return Secret(known) if struct.fields["secret"].bool_value else known
-    raise ProviderFault(f"A field was given {_KINDS_REFUSED.get(signature, 'a special value')}, which Kubernetes has no use for.")
+    raise ProviderFault(
+        f"A field was given {_KINDS_REFUSED.get(signature, 'a special value')}, which Kubernetes has no use for."
+    )
 
 
-def _to_value(value: Any) -> Value:
-    if value is None:
-        return Value(null_value=cast("Any", 0))
-    if isinstance(value, bool):
-        return Value(bool_value=value)
-    if isinstance(value, (int, float)):
-        return Value(number_value=value)
-    if isinstance(value, str):
-        return Value(string_value=value)
-    if isinstance(value, Unknown):
-        return Value(string_value=_UNKNOWN_TEXT)
-    if isinstance(value, Secret):
-        return Value(struct_value=Struct(fields={_SIGNATURE: Value(string_value=_SECRET), "value": _to_value(value.value)}))
+def _to_value(value: Json) -> Value:
     if _is_object(value):
         return Value(struct_value=encode(value))
-    if _is_list(value):
-        return Value(list_value=ListValue(values=[_to_value(item) for item in value]))
-    raise TypeError(f"{type(value).__name__} is no JSON value")
+    match value:
+        case None:
+            made = Value(null_value=NullValue.NULL_VALUE)
+        case bool():
+            made = Value(bool_value=value)
+        case int() | float():
+            made = Value(number_value=value)
+        case str():
+            made = Value(string_value=value)
+        case Unknown():
+            made = Value(string_value=_UNKNOWN_TEXT)
+        case Secret():
+            marked = {_SIGNATURE: Value(string_value=_SECRET), "value": _to_value(value.value)}
+            made = Value(struct_value=Struct(fields=marked))
+        case dict():
+            made = Value(struct_value=encode(cast(value)))
+        case list():
+            items = cast("list[Json]", value)
+            made = Value(list_value=ListValue(values=[_to_value(item) for item in items]))
+        case _:
+            raise TypeError(f"{type(value).__name__} is no JSON value")
+    return made
