@@ -44,6 +44,20 @@ def client() -> KubeClient:
     return KubeClient.connect(resolve_context(LAB_CONTEXT, None, DemoHome.default()))
 
 
+def kubeconfig_of() -> Path:
+    """The lab cluster's kubeconfig."""
+    return DemoHome.default().lab_kubeconfig
+
+
+def annotate(namespace: str, key: str, value: str) -> None:
+    """Change an annotation of a namespace."""
+    path = f"/api/v1/namespaces/{namespace}"
+    document = client().get(path)
+    assert document is not None
+    document["metadata"]["annotations"][key] = value
+    client().replace(path, document)
+
+
 def pods(stack: Stack, workload: str | None = None) -> list[dict[str, Any]]:
     """The pods of a stack, or of one workload, that are not going."""
     selector = f"{STACK}={stack.name}" + (f",{NAME}={workload}" if workload else "")

@@ -124,6 +124,15 @@ class KubeClient:
         status, document = self._ask("POST", path, {}, body)
         return _accepted(self.access, "create", path, status, document)
 
+    def replace(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Write an object that was read and changed.
+
+        Raises:
+            ClusterError: the server refused it, or somebody else has changed it since.
+        """
+        status, document = self._ask("PUT", path, {}, body)
+        return _accepted(self.access, "change", path, status, document)
+
     def delete(self, path: str, *, grace_seconds: int | None = None) -> bool:
         """Delete an object; whether it was there.
 
