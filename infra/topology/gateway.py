@@ -65,6 +65,7 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
             Port(name=names.GATEWAY_INTERNAL.port, number=8090),
         ),
         probe=ExecProbe(command=("python", "-m", "gateway.healthcheck"), deadline_seconds=120),
+        own_probe=HttpProbe(port=names.GATEWAY_INTERNAL.port, path="/ready"),
         memory_mib=192,
         cpus=1,
         user=OWN_USER,
@@ -125,12 +126,19 @@ def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, t
             {"service": service, "url": url(endpoint, path) if endpoint else None}
             for service, (endpoint, path) in sorted(probes.items())
         ],
+        **_browsers(site),
         "telemetry": {"otlp_endpoint": url(names.COLLECTOR_HTTP, "/v1/traces")},
         "status_page": {
             "settings": [
-                {"name": setting.name, "value": setting.url(setting.local_address(site.config), "{token}")}
+                {"name": setting.name, "value": setting.url_for_people(site.config, "{token}")}
                 for setting in compass_settings()
             ],
         },
     }
     return yaml.safe_dump(document, sort_keys=False, width=120)
+
+
+def _browsers(site: Site) -> dict[str, Any]:
+    """The names that the gateway is asked for by, where they are not the defaults."""
+    host = site.config.ingress_host
+    return {"browsers": {"allowed_hosts": ["localhost", "127.0.0.1", "[::1]", "gateway", f"*.{host}"]}} if host else {}

@@ -24,7 +24,7 @@ def test_strings_are_read_as_pulumi_hands_them_out() -> None:
     ("values", "sentence"),
     [
         ({"grafanPort": 1}, "unknown key compass-demo:grafanPort; did you mean compass-demo:grafanaPort?"),
-        ({"zzz": 1}, "unknown key compass-demo:zzz; known keys: appPort"),
+        ({"zzz": 1}, "unknown key compass-demo:zzz; known keys: allowLocalState"),
         ({"seedPayments": "many"}, "compass-demo:seedPayments"),
         ({"seedPayments": 5}, "greater than or equal to 10000"),
         ({"appPort": 70000}, "less than or equal to 65535"),
@@ -78,7 +78,7 @@ def test_every_committed_stack_is_valid(stack: str) -> None:
 
 def test_an_unknown_stack_is_named_with_those_that_exist() -> None:
     with pytest.raises(
-        ConfigError, match=r"Unknown stack 'prod': there is no Pulumi.prod.yaml; known stacks: airgap, local"
+        ConfigError, match=r"Unknown stack 'prod': there is no Pulumi.prod.yaml; known stacks: airgap, cloud, lab, local"
     ):
         load_stack_config(REPOSITORY, "prod")
 
