@@ -95,8 +95,7 @@ class Operations:
                     raise  # a leftover that cannot be changed is replaced
         if known:
             return {**known, **inputs, "metadata": {**known.get("metadata", {}), **inputs["metadata"]}}
-        unknown = dict.fromkeys(("uid", "resourceVersion", "creationTimestamp"), UNKNOWN)
-        return {**inputs, "metadata": {**unknown, **inputs["metadata"]}}
+        return _expected(kind, inputs)
 
     async def put(self, kind: Kind, inputs: Object, known: Object, *, seconds: float) -> Result:
         """Create or update the object and wait until it is ready, for at most ``seconds`` (0: the default).
@@ -216,3 +215,12 @@ class Operations:
         return bool(known) and (
             at(plain(known), ("metadata", "uid")) == live["metadata"]["uid"] or same_owner(known, live)
         )
+
+
+def _expected(kind: Kind, inputs: Object) -> Object:
+    """The outputs of an object that is to be made: what the API server decides is unknown."""
+    unknown = dict.fromkeys(("uid", "resourceVersion", "creationTimestamp"), UNKNOWN)
+    expected = {"status": UNKNOWN, **inputs, "metadata": {**unknown, **inputs["metadata"]}}
+    if kind.name == "Service" and isinstance(inputs.get("spec"), dict):
+        expected["spec"] = {"clusterIP": UNKNOWN, **inputs["spec"]}
+    return expected

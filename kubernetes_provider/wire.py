@@ -178,8 +178,6 @@ def _to_value(value: Json) -> Value:
         case Secret():
             marked = {_SIGNATURE: Value(string_value=_SECRET), "value": _to_value(value.value)}
             made = Value(struct_value=Struct(fields=marked))
-        case dict():
-            made = Value(struct_value=encode(cast(value)))
         case list():
             items = cast("list[Json]", value)
             made = Value(list_value=ListValue(values=[_to_value(item) for item in items]))
