@@ -140,8 +140,10 @@ def _make_folders(layout: Layout) -> None:
 def _write_configs(layout: Layout, programs: Programs) -> None:
     for name, content in configs.render(layout, programs.runc, systemd=machine.systemd_cgroups()).items():
         path = layout.configs / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+        # kube-proxy ends when its file is written, be it with the same words.
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
 
 
 def _link_plugins(layout: Layout, programs: Programs) -> None:

@@ -241,7 +241,7 @@ def test_a_part_that_cannot_start_is_named_with_its_last_lines(lab: Lab) -> None
     key.write_bytes(good)
     assert result.returncode == 1
     assert "demo: The cluster's scheduler ended; the last lines of" in result.stderr
-    assert "private key" in result.stderr
+    assert "failed to find any PEM data in key input" in result.stderr
     assert lab.up() == ["scheduler"]
     assert scheduler.ready() == ""
 
