@@ -27,7 +27,7 @@ from toolchain.progress import Progress
 
 __all__ = ["bring_up", "exclusively", "parts_of", "repair"]
 
-_HUNG_SECONDS: Final = 15
+_HUNG_SECONDS: Final = 10
 """How long a part that was running before may take to answer before it is started again."""
 _READY_SECONDS: Final = 90
 _POLL_SECONDS: Final = 0.1

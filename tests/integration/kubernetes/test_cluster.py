@@ -3,7 +3,6 @@
 import os
 import signal
 import time
-from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -73,8 +72,8 @@ def pod(name: str, image: str, command: list[str], **more: Any) -> dict[str, Any
 
 
 @pytest.fixture(scope="module")
-def pods(lab: Lab, image: str) -> Generator[None]:
-    """A server with a claim behind a Service, and a client, in a namespace that is as strict as the demo's."""
+def pods(lab: Lab, image: str) -> None:
+    """A server with a claim behind a Service, and a client, in a namespace as strict as the demo's; gone with the cluster."""
     lab.create(
         f"/api/v1/namespaces/{SPACE}",
         {
@@ -112,8 +111,6 @@ def pods(lab: Lab, image: str) -> Generator[None]:
     lab.create(f"{PODS}/client", pod("client", image, ["sleep", "3600"]))
     for name in ("server", "client"):
         eventually(lambda name=name: ready(lab, name), seconds=60)
-    yield
-    lab.api.delete(f"/api/v1/namespaces/{SPACE}")
 
 
 def ready(lab: Lab, name: str) -> bool:
