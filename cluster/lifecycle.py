@@ -27,7 +27,7 @@ from toolchain.progress import Progress
 
 __all__ = ["bring_up", "exclusively", "parts_of", "repair"]
 
-_HUNG_SECONDS: Final = 15
+_HUNG_SECONDS: Final = 10
 """How long a part that was running before may take to answer before it is started again."""
 _READY_SECONDS: Final = 90
 _POLL_SECONDS: Final = 0.1
@@ -140,8 +140,10 @@ def _make_folders(layout: Layout) -> None:
 def _write_configs(layout: Layout, programs: Programs) -> None:
     for name, content in configs.render(layout, programs.runc, systemd=machine.systemd_cgroups()).items():
         path = layout.configs / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+        # kube-proxy ends when its file is written, be it with the same words.
+        if not path.exists() or path.read_text(encoding="utf-8") != content:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content, encoding="utf-8")
 
 
 def _link_plugins(layout: Layout, programs: Programs) -> None:

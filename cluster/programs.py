@@ -31,7 +31,6 @@ _INSTALLED: Final = {
     "nft": "nftables",
     "iptables": "iptables",
     "ip": "iproute2",
-    "modprobe": "kmod",
 }
 """Program -> Debian package; Docker brings most of them."""
 _EXTRA_FOLDERS: Final = "/usr/local/sbin:/usr/sbin:/sbin"

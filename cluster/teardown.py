@@ -122,11 +122,15 @@ def _network_of(process: psutil.Process) -> int:
 
 def _pod_networks() -> list[str]:
     """Names of the network namespaces with a link to the pods' bridge."""
-    answer = subprocess.run(
-        ["ip", "-json", "link", "show", "master", POD_LINK], capture_output=True, text=True, check=False
-    )
-    links: list[dict[str, Any]] = json.loads(answer.stdout or "[]") if answer.returncode == 0 else []
-    return [name for link in links if (name := link.get("link_netns")) and (_NAMESPACES / name).exists()]
+    links = _ip("link", "show", "master", POD_LINK)
+    numbers = {link["link_netnsid"] for link in links if "link_netnsid" in link}
+    return [str(one["name"]) for one in _ip("netns", "list") if one.get("id") in numbers]
+
+
+def _ip(*arguments: str) -> list[dict[str, Any]]:
+    answer = subprocess.run(["ip", "-json", *arguments], capture_output=True, text=True, check=False)
+    # Without the bridge there is an error; without any namespace there is no output.
+    return json.loads(answer.stdout or "[]") if answer.returncode == 0 else []
 
 
 def _unmount(root: Path) -> None:
