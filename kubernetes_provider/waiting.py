@@ -83,7 +83,10 @@ class Waiter:
                     raise own.fault
                 found = own.objects.get(name)
                 if found is None or found["metadata"]["uid"] != live["metadata"]["uid"]:
-                    raise NotReady(f"{what} was deleted by someone else while it was waited for.")
+                    # A collection that others watch already may not show yet what was made a moment ago.
+                    found = await self.objects.get(kind, namespace, name)
+                    if found is None or found["metadata"]["uid"] != live["metadata"]["uid"]:
+                        raise NotReady(f"{what} was deleted by someone else while it was waited for.")
                 now: Object = {**found, "kind": kind.name, "apiVersion": kind.api_version}
                 # What the watch shows may be older than what was applied.
                 seen = now["metadata"].get("generation", 0) >= live["metadata"].get("generation", 0)
