@@ -77,6 +77,9 @@ class DemoConfig(pydantic.BaseModel):
     otlp_http_port: HostPort = 4318
     app_port: HostPort = 8000
     postgres_port: HostPort = 5432
+    gateway_replicas: Annotated[int, Field(ge=1, le=10)] = 1
+    sample_app_replicas: Annotated[int, Field(ge=1, le=10)] = 1
+    sample_app_max_replicas: Annotated[int, Field(ge=0, le=10)] = 0
 
     @pydantic.field_validator("gateway_token", mode="before")
     @classmethod
