@@ -11,12 +11,11 @@ from images.recipe import REPOSITORY_PREFIX
 from infra.config import PROJECT
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
-from infra.targets.docker.naming import LABEL_STACK, network_name
 from infra.topology.model import Image
 from toolchain.engine import Engine
 from toolchain.progress import Progress
 
-__all__ = ["remove_leftovers", "remove_stack", "remove_tools_and_images"]
+__all__ = ["remove_stack", "remove_tools_and_images"]
 
 
 def remove_stack(session: Session) -> None:
@@ -29,17 +28,10 @@ def remove_stack(session: Session) -> None:
     with session.exclusively(), session.display.running():
         if dead_lock(session.home.state, session.stack):
             session.pulumi.cancel_dead_lock()
-        # An interrupted `up` may have made containers that are not in the state; they would hold on to the volumes.
-        known = session.pulumi.containers()
-        for state in session.engine.containers(f"{LABEL_STACK}={session.stack}"):
-            if state.id not in known:
-                session.engine.remove(state.id)
-        # A container of somebody else that joined the network would hold on to it.
-        for network in session.engine.networks(network_name(session.stack)):
-            session.engine.disconnect_others(network, LABEL_STACK)
+        session.platform.before_destroy(session.pulumi)
         session.pulumi.destroy()
         with session.display.step("leftovers"):
-            remove_leftovers(session.engine, session.stack)
+            session.platform.remove_leftovers()
         for path in written_files(directory):
             path.unlink(missing_ok=True)
         _remove_state(session.home, session.stack)
@@ -68,17 +60,6 @@ def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Imag
             home.root.rmdir()
     for name in (".pytest_cache", ".ruff_cache", ".hypothesis"):
         shutil.rmtree(REPOSITORY / name, ignore_errors=True)
-
-
-def remove_leftovers(engine: Engine, stack: str) -> None:
-    """What a killed ``pulumi`` made without writing it down."""
-    label = f"{LABEL_STACK}={stack}"
-    for state in engine.containers(label):
-        engine.remove(state.id)
-    for network in engine.networks_labelled(label):
-        engine.remove_network(network)
-    for volume in engine.volumes_labelled(label):
-        engine.remove_volume(volume)
 
 
 def _remove_state(home: DemoHome, stack: str) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cli.progress import Display
 from cli.session import Session
-from cli.up import ensure_engine, prepare
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
 from toolchain.go import GoToolchain
@@ -74,10 +73,10 @@ def run_tests(suites: tuple[str, ...], home: DemoHome, display: Display) -> None
 def _prepare(home: DemoHome, display: Display) -> dict[str, str]:
     """Make sure that the stack under test can start; returns where the tests find what they need of it."""
     session = Session(_STACK, home, display)
-    ensure_engine(home, display, session.config.docker_host)
+    session.platform.make_reachable()
     with display.running():
         # Pulumi too: the first test that needs it must not spend its time-out on building it.
-        prepare(session)
+        session.platform.prepare()
         promtool = GoToolchain.find_or_install(home, display).build(PROGRAMS["promtool"], display)
     return {_POSTGRES: session.topology.service("postgres").image.reference, "PROMTOOL": str(promtool)}
 

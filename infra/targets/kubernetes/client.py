@@ -79,7 +79,8 @@ class KubeClient:
             with warnings.catch_warnings():
                 # That the server is newer than the library knows is no news for the person who runs a demo.
                 warnings.simplefilter("ignore")
-                return await kr8s.asyncio.api(kubeconfig=kubeconfig, context=access.context)
+                # Without a namespace the library asks the current context for one, which need not exist.
+                return await kr8s.asyncio.api(kubeconfig=kubeconfig, context=access.context, namespace="default")
 
         loop = _Loop()
         with _sentences(access):
@@ -123,6 +124,15 @@ class KubeClient:
         status, document = self._ask("POST", path, {}, body)
         return _accepted(self.access, "create", path, status, document)
 
+    def replace(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Write an object that was read and changed.
+
+        Raises:
+            ClusterError: the server refused it, or somebody else has changed it since.
+        """
+        status, document = self._ask("PUT", path, {}, body)
+        return _accepted(self.access, "change", path, status, document)
+
     def delete(self, path: str, *, grace_seconds: int | None = None) -> bool:
         """Delete an object; whether it was there.
 
@@ -136,20 +146,20 @@ class KubeClient:
         _accepted(self.access, "delete", path, status, document)
         return True
 
-    def lines(self, path: str, *, seconds: float | None = None, **parameters: str) -> Iterator[bytes]:
+    def stream(self, path: str, parameters: Mapping[str, str], *, seconds: float | None) -> Iterator[bytes]:
         """What the server streams, as it comes; nothing from an object that is not there.
 
         Args:
             path: Such as a pod's log.
+            parameters: Of the query.
             seconds: Longest silence; ``None`` waits for ever.
-            **parameters: Of the query.
         """
         received: SimpleQueue[bytes | Exception | None] = SimpleQueue()
 
         async def pump() -> None:
             try:
                 async with self.api.call_api(
-                    "GET", **_split(path), params=parameters, stream=True, raise_for_status=False, timeout=seconds
+                    "GET", **_split(path), params=dict(parameters), stream=True, raise_for_status=False, timeout=seconds
                 ) as response:
                     if not response.is_error:
                         async for chunk in response.aiter_bytes():

@@ -15,7 +15,7 @@ from infra.config import PROJECT, DemoConfig
 from infra.errors import ClusterError, ConfigError
 from infra.paths import REPOSITORY, DemoHome
 
-__all__ = ["LAB_CONTEXT", "KubeAccess", "known_contexts", "namespace_name", "resolve"]
+__all__ = ["LAB_CONTEXT", "KubeAccess", "known_contexts", "namespace_name", "resolve", "resolve_context"]
 
 LAB_CONTEXT: Final = "compass-demo-lab"
 """The context that `./demo cluster up` makes."""
@@ -37,17 +37,26 @@ def resolve(config: DemoConfig, home: DemoHome) -> KubeAccess:
         ConfigError: it names no context, or a file that cannot be read.
         ClusterError: the context is in none of the files; the known ones are listed.
     """
-    context = config.kube_context
-    if not context:
+    if not config.kube_context:
         raise ConfigError(
             f"{PROJECT}:kubeContext is not set; a stack on Kubernetes names its context "
             "(kubectl config get-contexts lists them) and never uses the current one."
         )
-    if config.kubeconfig:
-        chosen = REPOSITORY / Path(config.kubeconfig).expanduser()
-        if not chosen.is_file():
-            raise ConfigError(f"{PROJECT}:kubeconfig: there is no file {chosen}.")
-        return _within(context, known_contexts([chosen]), KubeAccess(chosen, context), str(chosen))
+    chosen = REPOSITORY / Path(config.kubeconfig).expanduser() if config.kubeconfig else None
+    return resolve_context(config.kube_context, chosen, home)
+
+
+def resolve_context(context: str, kubeconfig: Path | None, home: DemoHome) -> KubeAccess:
+    """The access by a context, in a chosen file, in the lab cluster's own, or in the usual ones.
+
+    Raises:
+        ConfigError: a file cannot be read.
+        ClusterError: the context is in none of the files; the known ones are listed.
+    """
+    if kubeconfig is not None:
+        if not kubeconfig.is_file():
+            raise ConfigError(f"There is no kubeconfig {kubeconfig}.")
+        return _within(context, known_contexts([kubeconfig]), KubeAccess(kubeconfig, context), str(kubeconfig))
     lab = home.lab_kubeconfig
     if context in known_contexts([lab]):
         return KubeAccess(lab, context)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from infra.targets.kubernetes.objects import STACK, annotations, labels, name_of
+
 __all__ = ["EXPIRES", "expiry", "overdue"]
 
 EXPIRES: Final = "compass-demo/expires"
@@ -12,9 +14,8 @@ EXPIRES: Final = "compass-demo/expires"
 
 def expiry(namespace: Mapping[str, Any]) -> datetime | None:
     """When the demo in a namespace may be deleted; ``None`` if it has no time to live, or one that cannot be read."""
-    annotations: Mapping[str, str] = namespace["metadata"].get("annotations") or {}
     try:
-        moment = datetime.fromisoformat(annotations[EXPIRES])
+        moment = datetime.fromisoformat(annotations(namespace)[EXPIRES])
     except (KeyError, ValueError):
         # Unreadable counts as none: what is wrong must not delete anything.
         return None
@@ -26,7 +27,7 @@ def overdue(namespace: Mapping[str, Any], now: datetime | None = None) -> str:
     moment = expiry(namespace)
     if moment is None or moment > (now or datetime.now(UTC)):
         return ""
-    stack = (namespace["metadata"].get("labels") or {}).get("compass-demo/stack", namespace["metadata"]["name"])
+    stack = labels(namespace).get(STACK, name_of(namespace))
     return (
         f"The time to live of the stack {stack} was over at {moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC; "
         "./demo reap deletes it, compass-demo:timeToLiveHours and ./demo up give it more."

@@ -8,18 +8,13 @@ from infra.config import PROJECT, DemoConfig
 from infra.errors import DemoError
 from infra.targets.kubernetes.client import Forbidden, KubeClient
 from infra.targets.kubernetes.kube import KubeAccess, namespace_name
+from infra.targets.kubernetes.objects import PROVIDER, STACK, annotations, is_ours, labels, name_of
 from infra.targets.kubernetes.quantity import amount, shown
 from infra.targets.kubernetes.rights import missing_rights
 from infra.topology.model import Service, Topology
 
-__all__ = ["PART_OF", "PROVIDER", "STACK", "check", "demand"]
+__all__ = ["check", "demand"]
 
-PART_OF: Final = ("app.kubernetes.io/part-of", "compass-demo")
-"""Label and value of everything that is the demo's."""
-STACK: Final = "compass-demo/stack"
-"""Label with the stack's name."""
-PROVIDER: Final = "compass-demo/provider"
-"""Annotation of the namespace: which provider plugin made it."""
 _DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 _PLUGINS: Final = {"builtin": "the demo's own plugin", "official": "Pulumi's own plugin"}
 
@@ -110,21 +105,19 @@ def _check_namespace(
 ) -> Iterator[str]:
     if namespace is None:
         return
-    labels: Mapping[str, str] = namespace["metadata"].get("labels") or {}
-    annotations: Mapping[str, str] = namespace["metadata"].get("annotations") or {}
-    if labels.get(PART_OF[0]) != PART_OF[1] or labels.get(STACK) != stack:
-        whose = f"belongs to the stack {labels[STACK]}" if STACK in labels else "is not the demo's"
+    if not is_ours(namespace, stack):
+        whose = f"belongs to the stack {labels(namespace)[STACK]}" if is_ours(namespace) else "is not the demo's"
         yield (
             f"The namespace {name} in the context {access.context} exists and {whose}; "
             f"choose another one with {PROJECT}:namespace."
         )
     elif namespace["metadata"].get("deletionTimestamp"):
         yield f"The namespace {name} is being deleted; try again when it is gone."
-    elif provider and annotations.get(PROVIDER, provider) != provider:
-        made, chosen = (_PLUGINS.get(one, one) for one in (annotations[PROVIDER], provider))
+    elif provider and annotations(namespace).get(PROVIDER, provider) != provider:
+        made, chosen = (_PLUGINS.get(one, one) for one in (annotations(namespace)[PROVIDER], provider))
         yield (
-            f"The stack {stack} was made with {made} and this machine would go on with {chosen}, which treats its state "
-            f"differently; use the machine that made it, or ./demo destroy {stack} there first."
+            f"The stack {stack} was made with {made} and this machine would go on with {chosen}, which treats its "
+            f"state differently; use the machine that made it, or ./demo destroy {stack} there first."
         )
 
 
@@ -148,18 +141,18 @@ def _check_storage(client: KubeClient, config: DemoConfig, topology: Topology) -
     except Forbidden:
         # Many users may not look; a claim that is not bound says so later.
         return
-    names = sorted(str(one["metadata"]["name"]) for one in classes)
+    names = sorted(name_of(one) for one in classes)
     there = f"there are {', '.join(names)}" if names else "it has none at all"
     if config.storage_class:
         if config.storage_class not in names:
             yield f"The cluster has no storage class {config.storage_class} ({PROJECT}:storageClass); {there}."
-    elif not any((one["metadata"].get("annotations") or {}).get(_DEFAULT_CLASS) == "true" for one in classes):
+    elif not any(annotations(one).get(_DEFAULT_CLASS) == "true" for one in classes):
         yield f"The cluster has no default storage class; set {PROJECT}:storageClass ({there})."
 
 
 def _check_quota(namespace: str, quotas: Iterable[Mapping[str, Any]], wanted: Mapping[str, Decimal]) -> Iterator[str]:
     for quota in quotas:
-        if (quota["metadata"].get("labels") or {}).get(PART_OF[0]) == PART_OF[1]:
+        if is_ours(quota):
             continue
         hard: Mapping[str, str] = quota["spec"].get("hard") or {}
         short = [
@@ -170,6 +163,6 @@ def _check_quota(namespace: str, quotas: Iterable[Mapping[str, Any]], wanted: Ma
         ]
         if short:
             yield (
-                f"The quota {quota['metadata']['name']} of the namespace {namespace} is too small for the demo: "
+                f"The quota {name_of(quota)} of the namespace {namespace} is too small for the demo: "
                 f"missing are {'; '.join(short)}. Ask whoever runs the cluster to raise it."
             )

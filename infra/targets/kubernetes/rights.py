@@ -68,8 +68,8 @@ def missing_rights(client: KubeClient, config: DemoConfig, namespace: str) -> li
         return []
     wanted = list(rights_of_a_stack(config))
     with ThreadPoolExecutor(_PARALLEL) as pool:
-        answers = pool.map(lambda right: _allowed(client, right, namespace), wanted)
-        return [right for right, allowed in zip(wanted, answers, strict=True) if not allowed]
+        answers = [pool.submit(_allowed, client, right, namespace) for right in wanted]
+        return [right for right, answer in zip(wanted, answers, strict=True) if not answer.result()]
 
 
 def _allowed(client: KubeClient, right: Right, namespace: str) -> bool:
