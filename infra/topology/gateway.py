@@ -17,12 +17,14 @@ from infra.topology.model import (
     Sidecar,
     Workload,
 )
+from infra.topology.payments import DRAIN_SECONDS
 from infra.topology.settings import compass_settings
 from infra.topology.site import Site, secret_file
 
 __all__ = ["gateway"]
 
 OWN_USER = 10001
+_INTERNAL_PORT = 8090
 _PUBLISHED = {
     # port name -> (number, configuration field, key)
     names.GATEWAY.port: (3000, "grafana_port", "grafanaPort"),
@@ -42,6 +44,7 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
     )
     probed = _probes(others)
     asked = tuple(endpoint for endpoint, _ in probed.values() if endpoint)
+    several = site.most_gateways > 1
     return Service(
         name=names.GATEWAY.service,
         image=site.images["gateway"],
@@ -62,7 +65,7 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
                 )
                 for name, (number, field, key) in _PUBLISHED.items()
             ),
-            Port(name=names.GATEWAY_INTERNAL.port, number=8090),
+            Port(name=names.GATEWAY_INTERNAL.port, number=_INTERNAL_PORT),
         ),
         probe=ExecProbe(command=("python", "-m", "gateway.healthcheck"), deadline_seconds=120),
         own_probe=HttpProbe(port=names.GATEWAY_INTERNAL.port, path="/ready"),
@@ -70,8 +73,11 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
         cpus=1,
         user=OWN_USER,
         needs=tuple(workload.name for workload in others),
-        connects=tuple(dict.fromkeys((*backends, *asked, names.COLLECTOR_HTTP))),
-        stop_grace_seconds=10,
+        connects=tuple(
+            dict.fromkeys((*backends, *asked, names.COLLECTOR_HTTP, *((names.GATEWAY_INTERNAL,) if several else ())))
+        ),
+        stop_grace_seconds=10 + (DRAIN_SECONDS if several else 0),
+        peers=True,
     )
 
 
@@ -91,6 +97,14 @@ def _probes(others: tuple[Workload, ...]) -> dict[str, tuple[Endpoint | None, st
                 case None:
                     pass
     return probes
+
+
+def _of_several() -> dict[str, Any]:
+    """What a replica has to know that is not alone."""
+    return {
+        "limits": {"drain_seconds": DRAIN_SECONDS},
+        "alerts": {"peers": [f"gateway-peers:{_INTERNAL_PORT}"]},
+    }
 
 
 def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, tuple[Endpoint | None, str]]) -> str:
@@ -127,6 +141,7 @@ def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, t
             for service, (endpoint, path) in sorted(probes.items())
         ],
         **_browsers(site),
+        **(_of_several() if site.most_gateways > 1 else {}),
         "telemetry": {"otlp_endpoint": url(names.COLLECTOR_HTTP, "/v1/traces")},
         "status_page": {
             "settings": [

@@ -193,6 +193,13 @@ class Service(Container):
     needs: tuple[str, ...] = ()
     """What starts before it, acyclic: services with an exec probe are ready then, others started, and tasks done."""
     sidecars: tuple[Sidecar, ...] = ()
+    peers: bool = False
+    """Whether several replicas of it may run; ``peers_name`` is then the name of each single one of them."""
+
+    @property
+    def peers_name(self) -> str:
+        """The DNS name that stands for every single replica."""
+        return f"{self.name}-peers"
 
     @property
     def gate(self) -> Probe | None:

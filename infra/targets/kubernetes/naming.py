@@ -6,6 +6,7 @@ from typing import Final
 from infra.config import DemoConfig
 from infra.errors import ConfigError
 from infra.targets.kubernetes.kube import namespace_name
+from infra.targets.kubernetes.objects import NAME, PART_OF, PROJECT_NAME, STACK
 from infra.topology.model import Container, Service, Topology, Workload
 
 __all__ = [
@@ -13,10 +14,7 @@ __all__ = [
     "CONFIG_DIGEST",
     "COST_CENTER",
     "OWNER",
-    "PART_OF",
-    "PROVIDER",
     "SECRETS_DIGEST",
-    "STACK",
     "TIME_TO_LIVE",
     "Labels",
     "claim_name",
@@ -26,17 +24,11 @@ __all__ = [
     "stack_namespace",
 ]
 
-PART_OF: Final = "app.kubernetes.io/part-of"
-_PART_OF_VALUE: Final = "compass-demo"
-_NAME: Final = "app.kubernetes.io/name"
 _INSTANCE: Final = "app.kubernetes.io/instance"
-STACK: Final = "compass-demo/stack"
 OWNER: Final = "compass-demo/owner"
 COST_CENTER: Final = "compass-demo/cost-center"
 CLIENT: Final = "compass-demo/client"
 """A pod of the namespace that carries it may use the published ports, as a person does through a tunnel."""
-PROVIDER: Final = "compass-demo/provider"
-"""Annotation of the namespace: which of the two plugins made the stack."""
 TIME_TO_LIVE: Final = "compass-demo/time-to-live-hours"
 """Annotation of the namespace: from what its end was computed."""
 CONFIG_DIGEST: Final = "compass-demo/config"
@@ -94,7 +86,7 @@ class Labels:
     def of_stack(self) -> dict[str, str]:
         """Of what belongs to the stack as a whole."""
         return {
-            PART_OF: _PART_OF_VALUE,
+            PART_OF: PROJECT_NAME,
             _INSTANCE: self.stack,
             "app.kubernetes.io/managed-by": "pulumi",
             STACK: self.stack,
@@ -107,14 +99,14 @@ class Labels:
         about = container or workload
         return {
             **self.of_stack(),
-            _NAME: about.name,
+            NAME: about.name,
             "app.kubernetes.io/component": "service" if isinstance(workload, Service) else "task",
             "app.kubernetes.io/version": _label_value(about.image.version),
         }
 
     def selector(self, workload: str) -> dict[str, str]:
         """What never changes of a pod: neither version nor owner may be in a selector."""
-        return {_NAME: workload, _INSTANCE: self.stack}
+        return {NAME: workload, _INSTANCE: self.stack}
 
 
 def _label_value(version: str) -> str:

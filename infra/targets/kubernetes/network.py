@@ -7,7 +7,7 @@ from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.networking import v1 as networking
 
 from infra.targets.kubernetes import policies
-from infra.targets.kubernetes.sizing import members
+from infra.targets.kubernetes.sizing import members, scale
 from infra.targets.kubernetes.surroundings import SKIP_AWAIT, Surroundings
 from infra.topology.model import Exposure, Port, Service, Sidecar, Workload
 from infra.topology.settings import edge_host
@@ -28,6 +28,8 @@ class Network(pulumi.ComponentResource):
             for member in members(workload):
                 if isinstance(member, Service | Sidecar) and member.ports:
                     self._service(workload, member)
+            if isinstance(workload, Service) and workload.peers and scale(workload, around.config).several:
+                self._peers(workload)
         self._policies()
         self.register_outputs({"namespace": around.namespace})
 
@@ -39,12 +41,25 @@ class Network(pulumi.ComponentResource):
             spec=v1.ServiceSpecArgs(
                 type="ClusterIP",
                 selector=around.labels.selector(workload.name),
-                ports=[
-                    v1.ServicePortArgs(name=port.name, port=port.number, target_port=port.number, protocol="TCP")
-                    for port in member.ports
-                ],
+                ports=_service_ports(member),
                 # A helper that is not ready makes its whole pod so, and must not take the database away from everybody.
                 publish_not_ready_addresses=True if len(members(workload)) > 1 else None,
+            ),
+            opts=around.child(self),
+        )
+
+    def _peers(self, service: Service) -> None:
+        """A name that stands for each single replica, also of those that are starting."""
+        around = self._around
+        v1.Service(
+            f"network-{service.peers_name}-service",
+            metadata=around.metadata(service.peers_name, around.labels.of(service), SKIP_AWAIT),
+            spec=v1.ServiceSpecArgs(
+                type="ClusterIP",
+                cluster_ip="None",
+                selector=around.labels.selector(service.name),
+                ports=_service_ports(service),
+                publish_not_ready_addresses=True,
             ),
             opts=around.child(self),
         )
@@ -101,6 +116,13 @@ class Edge(pulumi.ComponentResource):
 def _edge_ports(around: Surroundings) -> list[tuple[Service, Port]]:
     """What users of the demo may reach."""
     return [(service, port) for service, port in around.topology.published() if port.exposure is Exposure.EDGE]
+
+
+def _service_ports(member: Service | Sidecar) -> list[v1.ServicePortArgs]:
+    return [
+        v1.ServicePortArgs(name=port.name, port=port.number, target_port=port.number, protocol="TCP")
+        for port in member.ports
+    ]
 
 
 def _path(service: Service, port: Port) -> networking.HTTPIngressPathArgs:

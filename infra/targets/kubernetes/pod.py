@@ -35,6 +35,9 @@ def pod_template(
         scale: how many pods of it there will be.
     """
     gently = isinstance(workload, Service) and bool(workload.ports) and scale.surge > 0
+    if isinstance(workload, Service) and workload.peers and scale.several:
+        # It knows that it is one of several, and serves on by itself after the signal.
+        gently = False
     grace = max(member.stop_grace_seconds for member in members(workload)) + (PRESTOP_SECONDS if gently else 0)
     config, secret = config_data(workload), secret_data(workload, secrets)
     return v1.PodTemplateSpecArgs(

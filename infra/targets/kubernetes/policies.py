@@ -44,23 +44,22 @@ def traffic(topology: Topology, *, ingress: bool) -> list[Traffic]:
     for workload in topology.workloads:
         for member in members(workload):
             for endpoint in member.connects:
-                other = pod_of(topology, endpoint.service)
-                # Within a pod no policy is asked.
-                if other != workload.name:
-                    edges.setdefault((workload.name, other), set()).add(topology.port(endpoint).number)
+                # To itself too: the other replicas.
+                edge = (workload.name, pod_of(topology, endpoint.service))
+                edges.setdefault(edge, set()).add(topology.port(endpoint).number)
     published: dict[str, set[int]] = {}
-    edge: dict[str, set[int]] = {}
+    at_edge: dict[str, set[int]] = {}
     for service, port in topology.published():
         published.setdefault(service.name, set()).add(port.number)
         if ingress and port.exposure is Exposure.EDGE:
-            edge.setdefault(service.name, set()).add(port.number)
+            at_edge.setdefault(service.name, set()).add(port.number)
     return [
         Traffic(
             pod=workload.name,
             incoming={source: frozenset(ports) for (source, to), ports in edges.items() if to == workload.name},
             outgoing={to: frozenset(ports) for (source, to), ports in edges.items() if source == workload.name},
             for_clients=frozenset(published.get(workload.name, ())),
-            for_all=frozenset(edge.get(workload.name, ())),
+            for_all=frozenset(at_edge.get(workload.name, ())),
         )
         for workload in topology.workloads
     ]

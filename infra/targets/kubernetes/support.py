@@ -25,8 +25,8 @@ def require_supported(topology: Topology, config: DemoConfig) -> None:
         _require_volumes(workload, owners)
         _require_ports(workload)
         config_data(workload)
-        if scale(workload, config).several and any(member.volumes for member in members(workload)):
-            raise UnsupportedSpec(workload.name, "several replicas", "its volume can be mounted by one pod alone")
+        if isinstance(workload, Service) and scale(workload, config).several and not workload.peers:
+            raise UnsupportedSpec(workload.name, "several replicas", "it does not know of peers")
 
 
 def _require_volumes(workload: Workload, owners: dict[str, str]) -> None:

@@ -15,8 +15,9 @@ from infra.targets.kubernetes import preflight
 from infra.targets.kubernetes.client import KubeClient
 from infra.targets.kubernetes.kube import KubeAccess
 from infra.targets.kubernetes.namespace import Bounds, Namespace, lifetime_annotations
-from infra.targets.kubernetes.naming import PROVIDER, Labels, stack_namespace
+from infra.targets.kubernetes.naming import Labels, stack_namespace
 from infra.targets.kubernetes.network import Edge, Network
+from infra.targets.kubernetes.objects import PROVIDER, annotations
 from infra.targets.kubernetes.support import require_supported
 from infra.targets.kubernetes.surroundings import Surroundings
 from infra.targets.kubernetes.workload import WorkloadComponent
@@ -83,7 +84,7 @@ class KubernetesTarget:
             client=client,
         )
         live = client.get(f"/api/v1/namespaces/{self._namespace}") or {}
-        self._live = (live.get("metadata") or {}).get("annotations") or {}
+        self._live = annotations(live)
 
     def deploy(self, topology: Topology, secrets: StackSecrets) -> Deployment:
         """Register the resources; see the protocol."""
