@@ -55,7 +55,7 @@ class TestWire:
 class TestComparing:
     def test_each_change_is_told_at_its_deepest_path(self) -> None:
         old = {"spec": {"replicas": 1, "list": [{"image": "a"}, {"image": "b"}], "gone": 1}}
-        new = {"spec": {"replicas": 2, "list": [{"image": "a"}, {"image": "c"}, {"image": "d"}], "more": {}}}
+        new: Object = {"spec": {"replicas": 2, "list": [{"image": "a"}, {"image": "c"}, {"image": "d"}], "more": {}}}
         assert {(path_text(change.path), change.kind) for change in changes(old, new)} == {
             ("spec.replicas", "update"),
             ("spec.list[1].image", "update"),
