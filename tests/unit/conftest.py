@@ -10,9 +10,18 @@ from typing import Any
 
 import pulumi
 import pytest
-from pulumi.runtime import mocks, settings
+from pulumi.runtime import mocks, resource, settings
 from pulumi.runtime.config import set_all_config
+from pulumi.runtime.proto import source_pb2
 from pulumi_recorder import Echo, Recorder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_source_positions() -> Generator[None]:
+    """The SDK notes where each resource was made, the whole stack: below pytest half of the time of these tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resource, "_get_stack_trace", source_pb2.StackTrace)
+        yield
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["up", "preview"])
