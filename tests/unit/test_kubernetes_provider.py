@@ -143,7 +143,11 @@ class TestManifests:
         assert not manifest("Secret", stringData={"a": UNKNOWN}).known
 
     def test_bookkeeping_and_state_are_not_compared(self) -> None:
-        live: Object = {"metadata": {"name": "a", "uid": "1", "resourceVersion": "2", "labels": {}}, "spec": {}, "status": {}}
+        live: Object = {
+            "metadata": {"name": "a", "uid": "1", "resourceVersion": "2", "labels": {}},
+            "spec": {},
+            "status": {},
+        }
         assert comparable(live) == {"metadata": {"name": "a", "labels": {}}, "spec": {}}
 
     def test_ids(self) -> None:
