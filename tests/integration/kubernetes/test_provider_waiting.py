@@ -15,13 +15,16 @@ pytestmark = pytest.mark.kubernetes
 
 Make = Callable[..., Object]
 
+MOUNT: Object = {"name": "corefile", "mountPath": "/etc/coredns"}
+
 
 def workload(make: Make, kind: str, name: str, container: Object, **spec: Json) -> Object:
     labels = {"app": name}
     pod = {
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
-        "containers": [{"name": "main", "imagePullPolicy": "Never", **container}],
+        "containers": [{"name": "main", "imagePullPolicy": "Never", "volumeMounts": [MOUNT], **container}],
+        "volumes": [{"name": "corefile", "configMap": {"name": "corefile", "optional": True}}],
         **spec.pop("pod", {}),
     }
     whole: Object = {"template": {"metadata": {"labels": labels}, "spec": pod}, **spec}
@@ -31,7 +34,13 @@ def workload(make: Make, kind: str, name: str, container: Object, **spec: Json) 
 
 
 def running(image: str, **more: Json) -> Object:
-    return {"image": image, "args": ["-dns.port", "5353"], **more}
+    return {"image": image, "args": ["-conf", "/etc/coredns/Corefile"], **more}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def corefile(plugin: Plugin, make: Make) -> None:
+    """What the DNS server that stands in for a program needs to keep running."""
+    plugin.create("ConfigMap", make("corefile", data={"Corefile": ".:5353 {\n    errors\n}\n"}))
 
 
 def failure(plugin: Plugin, kind: str, inputs: Object, *, timeout: float = 60) -> Refused:
