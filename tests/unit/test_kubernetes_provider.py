@@ -143,7 +143,11 @@ class TestManifests:
         assert not manifest("Secret", stringData={"a": UNKNOWN}).known
 
     def test_bookkeeping_and_state_are_not_compared(self) -> None:
-        live: Object = {"metadata": {"name": "a", "uid": "1", "resourceVersion": "2", "labels": {}}, "spec": {}, "status": {}}
+        live: Object = {
+            "metadata": {"name": "a", "uid": "1", "resourceVersion": "2", "labels": {}},
+            "spec": {},
+            "status": {},
+        }
         assert comparable(live) == {"metadata": {"name": "a", "labels": {}}, "spec": {}}
 
     def test_ids(self) -> None:
@@ -223,7 +227,7 @@ class TestMessages:
         }
         fault = api_fault("Deployment shop/web", 409, {"details": {"causes": [cause, {**cause, "field": ".spec.b"}]}})
         assert isinstance(fault, Conflict)
-        assert str(fault) == "Deployment shop/web was not changed: spec.a, spec.b is managed by kubectl."
+        assert str(fault) == "Deployment shop/web was not changed: kubectl manages spec.a, spec.b."
 
     @pytest.mark.parametrize(
         ("code", "status", "expected"),

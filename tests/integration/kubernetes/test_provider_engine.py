@@ -64,6 +64,7 @@ class Program:
                     "image": self.image,
                     "imagePullPolicy": "Never",
                     "args": self.command,
+                    "readinessProbe": {"tcpSocket": {"port": 5353}, "periodSeconds": 1},
                     "volumeMounts": [{"name": "files", "mountPath": "/etc/coredns"}],
                 }
             ],
@@ -135,7 +136,7 @@ def changes(summary: automation.UpdateSummary) -> dict[str, int]:
     return {str(getattr(kind, "value", kind)): count for kind, count in (summary.resource_changes or {}).items()}
 
 
-def test_a_stack_lives_through_everything(stack: automation.Stack, program: Program) -> None:
+def test_a_stack_lives_through_everything(stack: automation.Stack, program: Program, tmp_path: Path) -> None:
     try:
         preview = stack.preview()
         assert {str(getattr(kind, "value", kind)): count for kind, count in preview.change_summary.items()} == {
@@ -146,14 +147,15 @@ def test_a_stack_lives_through_everything(stack: automation.Stack, program: Prog
         assert changes(result.summary) == {"create": 8}
         assert re.fullmatch(r"[0-9.]+", result.outputs["address"].value)
         assert result.outputs["data"].secret
-        state = stack.export_state().deployment or {}
+        state = stack.export_stack().deployment or {}
         versions = {
             resource["inputs"]["version"]
             for resource in state["resources"]
             if resource["type"] == "pulumi:providers:kubernetes"
         }
         assert versions == {BUILTIN_VERSION}
-        assert "geheim-geheim" not in str(state)
+        [file] = (tmp_path / "state").rglob("stacks/provider-test/test.json")
+        assert "geheim-geheim" not in file.read_text()
 
         assert changes(stack.up().summary) == {"same": 8}
         assert changes(stack.refresh().summary) == {"same": 8}
@@ -173,7 +175,7 @@ def test_a_stack_lives_through_everything(stack: automation.Stack, program: Prog
         assert changes(stack.up().summary) == {"same": 8}
     finally:
         stack.destroy()
-    assert not (stack.export_state().deployment or {}).get("resources")
+    assert not (stack.export_stack().deployment or {}).get("resources")
 
 
 def test_nothing_to_change_is_quick(stack: automation.Stack, program: Program) -> None:
