@@ -227,7 +227,7 @@ class TestMessages:
         }
         fault = api_fault("Deployment shop/web", 409, {"details": {"causes": [cause, {**cause, "field": ".spec.b"}]}})
         assert isinstance(fault, Conflict)
-        assert str(fault) == "Deployment shop/web was not changed: spec.a, spec.b is managed by kubectl."
+        assert str(fault) == "Deployment shop/web was not changed: kubectl manages spec.a, spec.b."
 
     @pytest.mark.parametrize(
         ("code", "status", "expected"),

@@ -2,9 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
-from provider_client import TOKENS, Plugin, Refused
+import yaml
+from provider_client import TOKENS, Plugin, Refused, running_plugin
 from pulumi.runtime.proto import provider_pb2 as protocol
 
 from kubernetes_provider.access import Access, Address
@@ -214,3 +216,53 @@ def test_a_finalizer_that_holds_an_object_is_named(plugin: Plugin, make: Make, a
     asyncio.run(release())
     plugin.delete("ConfigMap", identity, outputs)
     assert plugin.read("ConfigMap", identity)[0] == ""
+
+
+def test_a_field_that_someone_else_manages_is_a_conflict_that_names_both(
+    plugin: Plugin, make: Make, access: tuple[str, str]
+) -> None:
+    inputs = make("shared", data={"a": "1"})
+    identity, outputs = plugin.create("ConfigMap", inputs)
+
+    async def meddle() -> None:
+        server = Access(Address(*access))
+        body = {"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "2"}}
+        path = f"/api/v1/namespaces/{identity.replace('/', '/configmaps/')}"
+        parameters = {"fieldManager": "meddler", "force": "true"}
+        kind = "application/apply-patch+yaml"
+        await server.request("PATCH", path, what="it", parameters=parameters, body=body, content_type=kind)
+        await server.close()
+
+    asyncio.run(meddle())
+    sentence = f"ConfigMap {identity} was not changed: meddler manages data.a."
+    with pytest.raises(Refused) as refused:
+        plugin.diff("ConfigMap", identity, inputs, inputs)
+    assert refused.value.message == sentence
+    forced = make("shared", metadata={"annotations": {"pulumi.com/patchForce": "true"}}, data={"a": "1"})
+    assert plugin.update("ConfigMap", identity, outputs, forced)["data"] == {"a": "1"}
+
+
+def test_lacking_rights_are_told_as_verb_and_resource(
+    plugin: Plugin, make: Make, access: tuple[str, str], tmp_path: Path
+) -> None:
+    identity, _ = plugin.create("ServiceAccount", make("nobody"))
+    namespace = identity.partition("/")[0]
+
+    async def issue() -> str:
+        server = Access(Address(*access))
+        path = f"/api/v1/namespaces/{namespace}/serviceaccounts/nobody/token"
+        answer = await server.request("POST", path, what="a token", body={"spec": {"expirationSeconds": 600}})
+        await server.close()
+        return str(answer["status"]["token"])
+
+    config = yaml.safe_load(Path(access[0]).read_text())
+    for user in config["users"]:
+        user["user"] = {"token": asyncio.run(issue())}
+    with running_plugin(tmp_path) as weak:
+        weak.configure(kubeconfig=yaml.safe_dump(config), context=access[1])
+        with pytest.raises(Refused) as refused:
+            weak.create("Deployment", make("web", **SPECIMENS["Deployment"]))
+    assert refused.value.message == (
+        f"Deployment {namespace}/web: the user system:serviceaccount:{namespace}:nobody lacks the right to get "
+        f"deployments of the API group apps in the namespace {namespace}."
+    )

@@ -15,13 +15,16 @@ pytestmark = pytest.mark.kubernetes
 
 Make = Callable[..., Object]
 
+MOUNT: Object = {"name": "corefile", "mountPath": "/etc/coredns"}
+
 
 def workload(make: Make, kind: str, name: str, container: Object, **spec: Json) -> Object:
     labels = {"app": name}
     pod = {
         "terminationGracePeriodSeconds": 1,
         "automountServiceAccountToken": False,
-        "containers": [{"name": "main", "imagePullPolicy": "Never", **container}],
+        "containers": [{"name": "main", "imagePullPolicy": "Never", "volumeMounts": [MOUNT], **container}],
+        "volumes": [{"name": "corefile", "configMap": {"name": "corefile", "optional": True}}],
         **spec.pop("pod", {}),
     }
     whole: Object = {"template": {"metadata": {"labels": labels}, "spec": pod}, **spec}
@@ -31,7 +34,13 @@ def workload(make: Make, kind: str, name: str, container: Object, **spec: Json) 
 
 
 def running(image: str, **more: Json) -> Object:
-    return {"image": image, "args": ["-dns.port", "5353"], **more}
+    return {"image": image, "args": ["-conf", "/etc/coredns/Corefile"], **more}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def corefile(plugin: Plugin, make: Make) -> None:
+    """What the DNS server that stands in for a program needs to keep running."""
+    plugin.create("ConfigMap", make("corefile", data={"Corefile": ".:5353 {\n    errors\n}\n"}))
 
 
 def failure(plugin: Plugin, kind: str, inputs: Object, *, timeout: float = 60) -> Refused:
@@ -73,14 +82,17 @@ def test_a_job_that_fails_shows_its_last_lines(plugin: Plugin, make: Make, image
 def test_a_crash_loop_ends_early_with_the_last_lines_and_the_next_run_continues(
     plugin: Plugin, make: Make, image: str
 ) -> None:
-    broken = workload(make, "Deployment", "crash", {"image": image, "args": ["-conf", "/nowhere/Corefile"]})
+    # Without a probe a container counts as ready for the moment that it runs.
+    probe = {"tcpSocket": {"port": 5353}, "periodSeconds": 1}
+    container = {"image": image, "args": ["-conf", "/nowhere/Corefile"], "readinessProbe": probe}
+    broken = workload(make, "Deployment", "crash", container)
     began = time.monotonic()
     refused = failure(plugin, "Deployment", broken, timeout=300)
     assert time.monotonic() - began < 110
     assert "ends again and again (exit code 1, 3 restarts). Its last lines:" in refused.message
     assert "/nowhere/Corefile" in refused.message
     assert refused.partial
-    mended = workload(make, "Deployment", "crash", running(image))
+    mended = workload(make, "Deployment", "crash", running(image, readinessProbe=probe))
     outputs = plugin.update("Deployment", refused.partial["metadata"]["namespace"] + "/crash", refused.partial, mended)
     assert outputs["status"]["availableReplicas"] == 1
 
