@@ -38,7 +38,15 @@ _SETTINGS: Final = (
 )
 PATHS: Final = tuple(
     Path(path)
-    for path in ("/var/lib/kubelet", "/var/log/containers", "/var/log/pods", "/var/lib/cni", "/run/containerd/s")
+    for path in (
+        "/var/lib/kubelet",
+        "/var/lib/kubelet/device-plugins",
+        "/var/lib/cni",
+        "/var/lib/cni/results",
+        "/var/log/containers",
+        "/var/log/pods",
+        "/run/containerd/s",
+    )
 )
 """Folders that kubelet, containerd and CNI make outside the demo's home and cannot be told not to."""
 

@@ -68,11 +68,11 @@ def halt(layout: Layout, programs: Programs, progress: Progress) -> None:
             created = _created_paths(layout)
             _remove_cgroups()
             machine.restore(layout)
-            _remove_paths(created)
+            _remove_paths(layout, created)
 
 
 def _owns_machine(layout: Layout) -> bool:
-    """Whether links, rules and the like are this cluster's: one of another home may run beside the files of this one."""
+    """Whether links, rules and the like are this cluster's and not one's of another home."""
     return machine.claimed_by() == str(layout.root)
 
 
@@ -204,13 +204,17 @@ def _created_paths(layout: Layout) -> list[Path]:
     return [path for path in machine.PATHS if str(path) not in before["paths"]]
 
 
-def _remove_paths(created: list[Path]) -> None:
+def _remove_paths(layout: Layout, created: list[Path]) -> None:
     for path in created:
         _remove(path)
-    for leftover in Path("/var/lib/cni/results").glob(f"{CNI_NETWORK}-*"):
-        leftover.unlink()
+    # In folders that others use too: what names a pod of ours.
+    results = Path("/var/lib/cni/results")
+    for result in results.glob(f"{CNI_NETWORK}-*-eth0"):
+        container = result.name.removeprefix(f"{CNI_NETWORK}-").removesuffix("-eth0")
+        result.unlink()
+        (results / f"cni-loopback-{container}-lo").unlink(missing_ok=True)
     for link in Path("/var/log/containers").glob("*.log"):
-        if link.is_symlink() and not link.exists():
+        if link.is_symlink() and layout.logs in link.readlink().parents:
             link.unlink()
 
 

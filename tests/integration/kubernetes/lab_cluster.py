@@ -86,10 +86,12 @@ class Lab:
         return str(self.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod}")["status"]["podIP"])
 
     def inside(self, namespace: str, pod: str, *command: str) -> tuple[int, str]:
-        """Exit code and output of a command in a pod, run through containerd."""
+        """Exit code and output of a command in a pod, run through containerd; -1 while it has no container."""
         ctr = ("ctr", "-a", str(self.layout.containerd_socket), "-n", "k8s.io")
         status = self.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod}")["status"]
-        container = status["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+        container = status["containerStatuses"][0].get("containerID", "").removeprefix("containerd://")
+        if not container:
+            return -1, "no container"
         result = subprocess.run(
             [*ctr, "tasks", "exec", "--exec-id", os.urandom(4).hex(), container, *command],
             capture_output=True,
