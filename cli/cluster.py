@@ -10,6 +10,7 @@ from rich.prompt import Confirm
 from rich.table import Table
 
 from cli.progress import Display, make_display
+from infra.errors import ToolError
 from infra.paths import DemoHome
 
 __all__ = ["app"]
@@ -26,14 +27,15 @@ def up(as_json: Annotated[bool, typer.Option("--json", help="Answer with JSON on
     """Start the cluster, or what of it does not run."""
     from cluster.layout import CONTEXT, REGISTRY, Layout  # noqa: PLC0415 # the certificates' library costs 0.2 s
     from cluster.lifecycle import bring_up, exclusively  # noqa: PLC0415
-    from cluster.programs import ensure_programs  # noqa: PLC0415
+    from cluster.programs import check_machine, ensure_programs, missing_packages  # noqa: PLC0415
 
     home, display = DemoHome.default(), make_display()
+    check_machine()
+    if missing := missing_packages():
+        _announce(missing, display)
     layout = Layout.of(home.make_private())
-    with exclusively(layout):
-        programs = ensure_programs(home, display, lambda packages: _confirm(packages, display))
-        with display.running():
-            started = bring_up(layout, programs, display)
+    with exclusively(layout), display.running():
+        started = bring_up(layout, ensure_programs(home, display), display)
     if as_json:
         print(json.dumps({"started": started, "kubeconfig": str(layout.kubeconfig), "context": CONTEXT}, indent=2))
         return
@@ -93,10 +95,9 @@ def down(
     display.say(f"Nothing is left of the lab cluster{kept}.")
 
 
-def _confirm(packages: list[str], display: Display) -> bool:
-    """Ask a person; a script has said what it wants by calling us."""
+def _announce(packages: list[str], display: Display) -> None:
+    """Say what will be installed, and ask a person; a script has said what it wants by calling us."""
     names = " ".join(packages)
-    if sys.stdin.isatty():
-        return Confirm.ask(f"The lab cluster needs Debian's {names}. Install with apt-get?")
+    if sys.stdin.isatty() and not Confirm.ask(f"The lab cluster needs Debian's {names}. Install with apt-get?"):
+        raise ToolError(f"The lab cluster needs {names}; install them and try again.")
     display.say(f"Installing {names} with apt-get.")
-    return True

@@ -244,13 +244,13 @@ def doctor(stack: StackArgument = None, as_json: JsonOption = False) -> None:
 
 @app.command("test")
 def run_suites(
-    suite: Annotated[str | None, typer.Argument(help="unit or integration; both without a name.")] = None,
+    suite: Annotated[str | None, typer.Argument(help="unit, integration or kubernetes; all without a name.")] = None,
 ) -> None:
-    """Run the tests: lint, types and unit tests in seconds, then the real stack on real Docker."""
+    """Run the tests: lint, types and unit tests in seconds, then the real stack on Docker and on the lab cluster."""
     from cli.testing import SUITES, run_tests  # noqa: PLC0415
 
     if suite is not None and suite not in SUITES:
-        raise DemoError(f"There is no suite {suite}; there are {' and '.join(SUITES)}.")
+        raise DemoError(f"There is no suite {suite}; there are {', '.join(SUITES)}.")
     run_tests((suite,) if suite else tuple(SUITES), DemoHome.default(), make_display())
 
 

@@ -143,7 +143,7 @@ def _cni(layout: Layout) -> dict[str, Any]:
         "ipMasq": False,
         "ipam": {
             "type": "host-local",
-            "dataDir": str(layout.state / "addresses"),
+            "dataDir": str(layout.addresses),
             "ranges": [[{"subnet": POD_NETWORK}]],
             "routes": [{"dst": "0.0.0.0/0"}],
         },

@@ -109,6 +109,11 @@ class Layout:
         return self.state / "volumes"
 
     @property
+    def addresses(self) -> Path:
+        """Which pod has which address."""
+        return self.state / "addresses"
+
+    @property
     def images(self) -> Path:
         """Containerd's store, which ``down`` keeps."""
         return self.root / "containerd"

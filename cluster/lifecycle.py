@@ -5,6 +5,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -113,12 +114,25 @@ def repair(layout: Layout, part: Part, say: Callable[[str], None]) -> bool:
 
 
 def _ensure_all(layout: Layout, parts: list[Part], progress: Progress) -> list[str]:
+    stopped = threading.Event()
+
     def ensure(part: Part) -> bool:
         with progress.step(part.name) as step:
-            return repair(layout, part, step.update)
+
+            def say(reason: str) -> None:
+                if stopped.is_set():
+                    raise DemoError(f"{part.name} was not waited for.")
+                step.update(reason)
+
+            return repair(layout, part, say)
 
     with ThreadPoolExecutor(len(parts)) as pool:
-        done = list(pool.map(ensure, parts))
+        try:
+            done = list(pool.map(ensure, parts))
+        except BaseException:
+            # One has failed, or the user has enough: the pool's end waits for the others, which need not go on.
+            stopped.set()
+            raise
     return [part.name for part, was_started in zip(parts, done, strict=True) if was_started]
 
 
@@ -131,10 +145,14 @@ def _check_paths(layout: Layout) -> None:
 
 
 def _make_folders(layout: Layout) -> None:
+    boot, seen = machine.boot(), layout.run / "boot"
+    if not seen.exists() or seen.read_text(encoding="ascii") != boot:
+        # Sockets, records and addresses in use of another boot mean nothing now.
+        for folder in (layout.run, layout.addresses):
+            shutil.rmtree(folder, ignore_errors=True)
     for folder in (layout.run, layout.state, layout.logs, layout.configs, layout.images, layout.registry):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # Another user's processes in pods reach their volumes through mounts, never by these paths.
-    layout.root.chmod(0o700)
+    seen.write_text(boot, encoding="ascii")
 
 
 def _write_configs(layout: Layout, programs: Programs) -> None:

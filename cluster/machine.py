@@ -1,5 +1,6 @@
 """What the cluster changes on the machine around it, and how that is undone: links, rules, settings of the kernel."""
 
+import ipaddress
 import json
 import os
 import shutil
@@ -12,6 +13,7 @@ from cluster.layout import (
     NAT_TABLE,
     NODE_ADDRESS,
     NODE_LINK,
+    NODE_NETWORK,
     POD_LINK,
     POD_NETWORK,
     POLICY_TABLE,
@@ -20,7 +22,7 @@ from cluster.layout import (
 )
 from infra.errors import DemoError
 
-__all__ = ["PATHS", "claim", "claimed_by", "nft", "prepare", "restore", "systemd_cgroups"]
+__all__ = ["PATHS", "boot", "claim", "claimed_by", "nft", "prepare", "restore", "systemd_cgroups"]
 
 _SETTINGS: Final = (
     # Ours.
@@ -36,7 +38,15 @@ _SETTINGS: Final = (
 )
 PATHS: Final = tuple(
     Path(path)
-    for path in ("/var/lib/kubelet", "/var/log/containers", "/var/log/pods", "/var/lib/cni", "/run/containerd/s")
+    for path in (
+        "/var/lib/kubelet",
+        "/var/lib/kubelet/device-plugins",
+        "/var/lib/cni",
+        "/var/lib/cni/results",
+        "/var/log/containers",
+        "/var/log/pods",
+        "/run/containerd/s",
+    )
 )
 """Folders that kubelet, containerd and CNI make outside the demo's home and cannot be told not to."""
 
@@ -52,6 +62,7 @@ _TABLES: Final = (
     ("ip", NAT_TABLE),
     ("inet", POLICY_TABLE),
 )
+_CGROUPS: Final = Path("/sys/fs/cgroup")
 _ENVIRONMENT: Final = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/local/sbin:/usr/sbin:/sbin"}
 
 
@@ -77,13 +88,34 @@ def claim(layout: Layout) -> None:
             f"The lab cluster in {owner} has this machine's addresses; there can be one at a time. "
             f"Stop it first: COMPASS_DEMO_HOME={Path(owner).parent} ./demo cluster down"
         )
-    for table in (("ip", "kube-proxy"), ("ip6", "kube-proxy")):
-        if _run("nft", "list", "table", *table).returncode == 0:
-            raise DemoError(
-                f"This machine has a kube-proxy's nftables rules (table {' '.join(table)}) that are not the lab "
-                "cluster's: another Kubernetes runs here, use that one."
-            )
+    if reason := _occupied():
+        raise DemoError(f"The lab cluster cannot run here: {reason}.")
     CLAIM_FILE.write_text(f"{layout.root}\n", encoding="utf-8")
+
+
+def boot() -> str:
+    """What tells this boot of the machine from any other."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _occupied() -> str:
+    """Who else has what the cluster needs; empty if nobody has."""
+    for family in ("ip", "ip6"):
+        if _run("nft", "list", "table", family, "kube-proxy").returncode == 0:
+            return "another Kubernetes runs on this machine (it has a kube-proxy's rules); use that one"
+    for top in (*_CGROUPS.glob("kubepods*"), *_CGROUPS.glob("*/kubepods*")):
+        if any(path.read_text(encoding="ascii") for path in top.rglob("cgroup.procs")):
+            return f"another Kubernetes runs on this machine (it has pods in {top}); use that one"
+    ours = [ipaddress.IPv4Network(network) for network in (NODE_NETWORK, POD_NETWORK, SERVICE_NETWORK)]
+    routes: list[dict[str, Any]] = json.loads(_run("ip", "-json", "-4", "route").stdout or "[]")
+    for route in routes:
+        if route["dst"] == "default" or route.get("dev") in {NODE_LINK, POD_LINK}:
+            continue
+        # A wider route, as a company's network has, yields to ours.
+        taken = ipaddress.IPv4Network(route["dst"])
+        if any(taken.subnet_of(one) for one in ours):
+            return f"it uses {', '.join(map(str, ours))}, and this machine has a route to {taken} ({route.get('dev')})"
+    return ""
 
 
 def prepare(layout: Layout) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from cluster.layout import Layout
+from cluster.machine import boot
 from infra.errors import DemoError
 
 __all__ = ["Part", "Running", "find", "last_lines", "start", "stop", "wait_ready"]
@@ -170,9 +171,8 @@ def _record(layout: Layout, name: str) -> Path:
 def _started(pid: int) -> str:
     """What tells a process from any other with its number: boot and start time; empty if there is none."""
     try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         # The name in parentheses may hold spaces; the state follows it, and the start time is 19 fields later.
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return ""
-    return "" if fields[0] in {"Z", "X"} else f"{boot} {fields[19]}"
+    return "" if fields[0] in {"Z", "X"} else f"{boot()} {fields[19]}"

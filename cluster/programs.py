@@ -4,7 +4,6 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +17,15 @@ from toolchain.go import GoToolchain
 from toolchain.programs import PROGRAMS
 from toolchain.progress import Progress
 
-__all__ = ["COREDNS_IMAGE", "PAUSE_IMAGE", "Programs", "ensure_programs", "installed_programs", "missing_packages"]
+__all__ = [
+    "COREDNS_IMAGE",
+    "PAUSE_IMAGE",
+    "Programs",
+    "check_machine",
+    "ensure_programs",
+    "installed_programs",
+    "missing_packages",
+]
 
 PAUSE_IMAGE: Final = f"compass-demo.local/pause:{PROGRAMS['pause'].digest}"
 COREDNS_IMAGE: Final = f"compass-demo.local/coredns:{PROGRAMS['coredns'].digest}"
@@ -58,25 +65,26 @@ def missing_packages() -> list[str]:
     return sorted({package for program, package in _INSTALLED.items() if _which(program) is None})
 
 
-def ensure_programs(home: DemoHome, progress: Progress, confirm: Callable[[list[str]], bool]) -> Programs:
-    """Build, unpack and install what is missing.
+def check_machine() -> None:
+    """Raise unless this is a machine that the cluster can run on.
 
-    Args:
-        home: The demo's directory.
-        progress: Shows the work.
-        confirm: Asked before Debian packages are installed on this machine.
+    Raises:
+        ToolError: it is not Linux, or this user is not root.
+    """
+    if sys.platform != "linux" or os.geteuid() != 0:
+        raise ToolError("The lab cluster needs Linux and root; elsewhere name a cluster of your own in the stack.")
+
+
+def ensure_programs(home: DemoHome, progress: Progress) -> Programs:
+    """Build, unpack and install what is missing.
 
     Raises:
         ToolError: something cannot be had; one sentence.
     """
-    if sys.platform != "linux" or os.geteuid() != 0:
-        raise ToolError("The lab cluster needs Linux and root; on other machines use a cluster of your own (docs).")
-    missing = missing_packages()
-    if missing:
+    check_machine()
+    if missing := missing_packages():
         if shutil.which("apt-get") is None:
             raise ToolError(f"The lab cluster needs programs of {', '.join(missing)} on PATH; install them.")
-        if not confirm(missing):
-            raise ToolError(f"The lab cluster needs {', '.join(missing)}; install them and try again.")
         with progress.step(f"install {', '.join(missing)} with apt-get"):
             apt_get_install(*missing)
     debian = _debian(home)

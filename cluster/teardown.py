@@ -3,10 +3,10 @@
 Nothing here asks the cluster's API, so that a broken cluster is taken down as a healthy one is.
 """
 
+import contextlib
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -16,12 +16,13 @@ import psutil
 
 from cluster import machine
 from cluster.layout import CNI_NETWORK, POD_LINK, Layout
+from cluster.lifecycle import parts_of
 from cluster.processes import find, stop
 from cluster.programs import Programs
 from infra.errors import DemoError
 from toolchain.progress import Progress
 
-__all__ = ["take_down"]
+__all__ = ["halt", "take_down"]
 
 _END_SECONDS: Final = 15
 _POLL_SECONDS: Final = 0.05
@@ -35,6 +36,22 @@ def take_down(layout: Layout, programs: Programs, progress: Progress, *, everyth
     Raises:
         DemoError: something does not end; the next call goes on.
     """
+    halt(layout, programs, progress)
+    with progress.step("files"):
+        kept = () if everything else (layout.images, layout.registry)
+        for path in sorted(layout.root.iterdir()):
+            if path not in kept and path.name != "lock":
+                _remove(path)
+        if everything:
+            shutil.rmtree(layout.root)
+
+
+def halt(layout: Layout, programs: Programs, progress: Progress) -> None:
+    """End everything that runs and undo what was changed on the machine; the cluster's files stay as they are.
+
+    Raises:
+        DemoError: something does not end.
+    """
     with progress.step("control plane and node"):
         # Those that would start pods again first.
         for name in ("controller-manager", "scheduler", "kubelet", "proxy", "provisioner", "policies"):
@@ -44,36 +61,42 @@ def take_down(layout: Layout, programs: Programs, progress: Progress, *, everyth
     with progress.step("API, store, containerd, registry"):
         for name in ("apiserver", "etcd", "containerd", "registry"):
             stop(layout, name)
+        _kill(_strays(layout, programs))
     with progress.step("mounts, links, rules, settings"):
         _unmount(layout.root)
-        created = _created_paths(layout)
-        if machine.claimed_by() == str(layout.root):
+        if _owns_machine(layout):
+            created = _created_paths(layout)
             _remove_cgroups()
             machine.restore(layout)
-        _remove_paths(created)
-    with progress.step("files"):
-        kept = () if everything else (layout.images, layout.registry)
-        for path in sorted(layout.root.iterdir()) if layout.root.exists() else ():
-            if path not in kept and path.name != "lock":
-                _remove(path)
-        if everything:
-            shutil.rmtree(layout.root, ignore_errors=True)
+            _remove_paths(layout, created)
+
+
+def _owns_machine(layout: Layout) -> bool:
+    """Whether links, rules and the like are this cluster's and not one's of another home."""
+    return machine.claimed_by() == str(layout.root)
 
 
 def _end_pods(layout: Layout, programs: Programs) -> None:
     """Kill every process of every pod, and forget the containers."""
-    networks = _pod_networks()
-    shims = [process for process in psutil.process_iter(["cmdline"]) if _is_shim(process, layout)]
-    doomed = {process for shim in shims for process in shim.children(recursive=True)}
+    networks = _pod_networks() if _owns_machine(layout) else []
     # A container whose shim was killed belongs to init; its network still tells whose it is.
     inodes = {(_NAMESPACES / name).stat().st_ino for name in networks}
-    doomed |= {process for process in psutil.process_iter() if _network_of(process) in inodes}
+    doomed = {process for process in psutil.process_iter() if _network_of(process) in inodes}
+    for shim in _shims(layout):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            doomed.update(shim.children(recursive=True))
     _kill(doomed)
     if find(layout, "containerd") is not None:
         _forget_containers(layout, programs)
-    _kill({process for process in psutil.process_iter(["cmdline"]) if _is_shim(process, layout)})
+    _kill(_shims(layout))
     for name in networks:
         subprocess.run(["ip", "netns", "delete", name], capture_output=True, check=False)
+
+
+def _strays(layout: Layout, programs: Programs) -> set[psutil.Process]:
+    """Parts that nobody wrote down: a command that was interrupted just after it had started one."""
+    commands = {part.command for part in parts_of(layout, programs).values()}
+    return {one for one in psutil.process_iter(["cmdline"]) if tuple(one.info.get("cmdline") or ()) in commands}
 
 
 def _forget_containers(layout: Layout, programs: Programs) -> None:
@@ -96,21 +119,31 @@ def _forget_containers(layout: Layout, programs: Programs) -> None:
 
 def _kill(processes: set[psutil.Process]) -> None:
     for process in processes:
-        try:
-            process.send_signal(signal.SIGKILL)
-        except psutil.NoSuchProcess:
-            continue
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
     deadline = time.monotonic() + _END_SECONDS
-    while alive := [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]:
+    while alive := [process for process in processes if _alive(process)]:
         if time.monotonic() > deadline:
-            raise DemoError(f"Processes of pods do not end: {', '.join(str(p.pid) for p in alive)}.")
+            raise DemoError(f"Processes of the lab cluster do not end: {', '.join(str(p.pid) for p in alive)}.")
         time.sleep(_POLL_SECONDS)
 
 
-def _is_shim(process: psutil.Process, layout: Layout) -> bool:
-    # The attribute is there because the iteration asked for it.
-    command: list[str] = process.info.get("cmdline") or []
-    return bool(command) and "containerd-shim" in command[0] and str(layout.containerd_socket) in command
+def _alive(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _shims(layout: Layout) -> set[psutil.Process]:
+    """The processes that containerd has put above each pod's."""
+    found: set[psutil.Process] = set()
+    for process in psutil.process_iter(["cmdline"]):
+        # The attribute is there because the iteration asked for it.
+        command: list[str] = process.info.get("cmdline") or []
+        if command and "containerd-shim" in command[0] and str(layout.containerd_socket) in command:
+            found.add(process)
+    return found
 
 
 def _network_of(process: psutil.Process) -> int:
@@ -171,13 +204,17 @@ def _created_paths(layout: Layout) -> list[Path]:
     return [path for path in machine.PATHS if str(path) not in before["paths"]]
 
 
-def _remove_paths(created: list[Path]) -> None:
+def _remove_paths(layout: Layout, created: list[Path]) -> None:
     for path in created:
         _remove(path)
-    for leftover in Path("/var/lib/cni/results").glob(f"{CNI_NETWORK}-*"):
-        leftover.unlink()
+    # In folders that others use too: what names a pod of ours.
+    results = Path("/var/lib/cni/results")
+    for result in results.glob(f"{CNI_NETWORK}-*-eth0"):
+        container = result.name.removeprefix(f"{CNI_NETWORK}-").removesuffix("-eth0")
+        result.unlink()
+        (results / f"cni-loopback-{container}-lo").unlink(missing_ok=True)
     for link in Path("/var/log/containers").glob("*.log"):
-        if link.is_symlink() and not link.exists():
+        if link.is_symlink() and layout.logs in link.readlink().parents:
             link.unlink()
 
 

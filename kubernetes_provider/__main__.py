@@ -25,11 +25,10 @@ async def serve() -> None:
     server.add_generic_rpc_handlers((handler(provider),))
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
-    print(port, flush=True)
-
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    print(port, flush=True)
     # An engine that was killed cannot end its plugins.
     while not stop.is_set() and os.getppid() == engine:
         with suppress(TimeoutError):

@@ -192,7 +192,7 @@ class Access:
                 async with asyncio.timeout(_ANSWER_SECONDS):
                     await auth.reauthenticate()
                 verify = await auth.ssl_context()
-            except (ValueError, KeyError, IndexError, OSError, TimeoutError) as error:
+            except (ValueError, KeyError, IndexError, OSError, RuntimeError, TimeoutError) as error:
                 where = "the given kubeconfig" if self.address.content else self.address.kubeconfig or "your kubeconfig"
                 raise ProviderFault(
                     f"The context {self.address.context} of {where} cannot be used: {error}."

@@ -139,4 +139,4 @@ def _managers(details: dict[str, Any]) -> str:
         if cause.get("reason") == "FieldManagerConflict":
             found = re.search(r'conflict with "([^"]+)"', str(cause.get("message")))
             by_manager.setdefault(found[1] if found else "someone else", []).append(str(cause.get("field")).lstrip("."))
-    return " and ".join(f"{', '.join(fields)} is managed by {manager}" for manager, fields in by_manager.items())
+    return " and ".join(f"{manager} manages {', '.join(fields)}" for manager, fields in by_manager.items())

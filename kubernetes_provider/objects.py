@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final
 
 from kubernetes_provider.access import Access
@@ -14,6 +15,7 @@ __all__ = ["FIELD_MANAGER", "Objects", "describe"]
 
 FIELD_MANAGER: Final = "compass-demo"
 _FORCE: Final = "pulumi.com/patchForce"
+_TOUCHED: Final = "compass-demo/touched"
 _LOG_LINES: Final = 10
 
 
@@ -83,6 +85,32 @@ class Objects:
         except (NotFound, Conflict):
             return False
         return True
+
+    async def touch(self, kind: Kind, namespace: str | None, name: str) -> None:
+        """Change an object in a way that means nothing, so that its controller looks at it again.
+
+        Raises:
+            ApiFault: the API server refused it.
+            Unreachable: it does not answer.
+        """
+        patch: Object = {"metadata": {"annotations": {_TOUCHED: datetime.now(UTC).isoformat()}}}
+        await self.access.request(
+            "PATCH",
+            _path(kind, namespace, name),
+            what=describe(kind, namespace, name),
+            body=patch,
+            content_type="application/merge-patch+json",
+        )
+
+    async def end_pod(self, namespace: str, pod: str) -> None:
+        """Tell a pod to end within its grace.
+
+        Raises:
+            ApiFault: the API server refused it, or it is gone.
+            Unreachable: it does not answer.
+        """
+        path = f"/api/v1/namespaces/{namespace}/pods/{pod}"
+        await self.access.request("DELETE", path, what=f"Pod {namespace}/{pod}")
 
     async def log_tail(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
         """The last lines of a container's log, of its run before this one if ``previous``.

@@ -107,7 +107,7 @@ class Operations:
             ProviderFault: it was not applied.
         """
         manifest = Manifest.of(kind, inputs)
-        seconds = seconds or float(manifest.annotation(_SECONDS) or _DEFAULT_SECONDS)
+        seconds = seconds or _annotated_seconds(manifest)
         live = await self._objects.get(kind, manifest.namespace, manifest.name)
         if live and live["metadata"].get("deletionTimestamp"):
             await self._until(self._gone(kind, live, seconds))
@@ -215,6 +215,14 @@ class Operations:
         return bool(known) and (
             at(plain(known), ("metadata", "uid")) == live["metadata"]["uid"] or same_owner(known, live)
         )
+
+
+def _annotated_seconds(manifest: Manifest) -> float:
+    text = manifest.annotation(_SECONDS)
+    try:
+        return float(text) if text else _DEFAULT_SECONDS
+    except ValueError:
+        raise ProviderFault(f"The annotation {_SECONDS} of {manifest.id} is no number of seconds: {text!r}.") from None
 
 
 def _expected(kind: Kind, inputs: Object) -> Object:

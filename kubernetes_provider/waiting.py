@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from kubernetes_provider.faults import ApiFault, NotReady, ProviderFault
+from kubernetes_provider.haste import Haste
 from kubernetes_provider.kinds import BY_TOKEN, Kind
 from kubernetes_provider.objects import Objects, describe
 from kubernetes_provider.paths import Object, at, items_at
@@ -83,7 +84,10 @@ class Waiter:
                     raise own.fault
                 found = own.objects.get(name)
                 if found is None or found["metadata"]["uid"] != live["metadata"]["uid"]:
-                    raise NotReady(f"{what} was deleted by someone else while it was waited for.")
+                    # A collection that others watch already may not show yet what was made a moment ago.
+                    found = await self.objects.get(kind, namespace, name)
+                    if found is None or found["metadata"]["uid"] != live["metadata"]["uid"]:
+                        raise NotReady(f"{what} was deleted by someone else while it was waited for.")
                 now: Object = {**found, "kind": kind.name, "apiVersion": kind.api_version}
                 # What the watch shows may be older than what was applied.
                 seen = now["metadata"].get("generation", 0) >= live["metadata"].get("generation", 0)
@@ -108,7 +112,14 @@ class Waiter:
         what = describe(kind, namespace, name)
         # The rights may be for this one namespace, which only a selector by name fits.
         selector = "" if kind.namespaced else f"metadata.name={name}"
-        async with self.views.of(kind.collection(namespace), what=kind.plural, selector=selector) as view:
+        async with AsyncExitStack() as stack:
+            view = await stack.enter_async_context(
+                self.views.of(kind.collection(namespace), what=kind.plural, selector=selector)
+            )
+            haste: Haste | None = None
+            if kind.name == "Namespace":
+                pods = await stack.enter_async_context(self.views.of(f"/api/v1/namespaces/{name}/pods", what="pods"))
+                haste = Haste(self.objects, pods, name)
             while True:
                 change = self.views.next_change()
                 if view.fault:
@@ -119,6 +130,9 @@ class Waiter:
                 left = until - time.monotonic()
                 if left <= 0:
                     raise NotReady(f"{what} is not gone after {seconds:.0f} s: {_holders(now)}.")
+                if haste is not None:
+                    await haste.make()
+                    left = min(left, haste.pause)
                 await _wait(change, left)
 
     async def _waits_for_consumer(self, live: Object) -> bool:

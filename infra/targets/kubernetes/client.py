@@ -203,7 +203,7 @@ class KubeClient:
 def _split(path: str) -> dict[str, str]:
     """A path as the library takes it: it joins two parts with a slash."""
     base, _, last = path.rpartition("/")
-    return {"version": "", "base": base, "url": last}
+    return {"version": "", "base": base, "url": last} if base else {"version": "", "base": path, "url": ""}
 
 
 def _accepted(access: KubeAccess, verb: str, path: str, status: int, document: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import docker
 
 from cluster.api import Api
 from cluster.layout import REGISTRY, Layout
+from cluster.processes import stop
 from infra.paths import HOME_VARIABLE, REPOSITORY, DemoHome
 
 _SECONDS = 900
@@ -61,6 +62,10 @@ class Lab:
     def pid(self, part: str) -> int:
         return next(one["pid"] for one in self.status()["parts"] if one["name"] == part)
 
+    def kill(self, part: str) -> None:
+        """End a part as a crash does; ``up`` starts it again."""
+        stop(self.layout, part, grace_seconds=0)
+
     def push(self, image: str, name: str) -> str:
         """Push an image of the Docker engine to the cluster's registry; returns its name there."""
         client, repository = docker.from_env(), f"{REGISTRY}/{name}"
@@ -81,10 +86,12 @@ class Lab:
         return str(self.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod}")["status"]["podIP"])
 
     def inside(self, namespace: str, pod: str, *command: str) -> tuple[int, str]:
-        """Exit code and output of a command in a pod, run through containerd."""
+        """Exit code and output of a command in a pod, run through containerd; -1 while it has no container."""
         ctr = ("ctr", "-a", str(self.layout.containerd_socket), "-n", "k8s.io")
         status = self.api.get(f"/api/v1/namespaces/{namespace}/pods/{pod}")["status"]
-        container = status["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+        container = status["containerStatuses"][0].get("containerID", "").removeprefix("containerd://")
+        if not container:
+            return -1, "no container"
         result = subprocess.run(
             [*ctr, "tasks", "exec", "--exec-id", os.urandom(4).hex(), container, *command],
             capture_output=True,

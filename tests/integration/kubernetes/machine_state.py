@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psutil
 
-_COUNTERS = re.compile(r"\[\d+:\d+\]|counter packets \d+ bytes \d+|^#.*$", re.MULTILINE)
+# Counters and comments move; a table that is there but empty says that somebody has looked at it.
+_NO_RULE = re.compile(r"\[\d+:\d+\]|^#.*$|^\*.*$|^COMMIT$|^:[A-Z]+ ACCEPT.*$", re.MULTILINE)
 _SETTINGS = ("kernel", "vm", "net/ipv4/ip_forward", "net/bridge", "net/netfilter", "net/ipv4/conf/all")
 # These move by themselves, or are the machine's inventory of what just happened.
 _MOVING = re.compile(r"random/|ns_last_pid|nf_conntrack_count|panic_on_warn|drop_caches|compact_memory|stat_refresh")
@@ -51,8 +52,8 @@ def _lines(*command: str) -> list[str]:
 
 
 def _rules(program: str) -> list[str]:
-    text = _COUNTERS.sub("", "\n".join(_lines(program)))
-    return sorted(line for line in text.splitlines() if line.strip() and line != "COMMIT")
+    text = _NO_RULE.sub("", "\n".join(_lines(program)))
+    return sorted(line for line in text.splitlines() if line.strip())
 
 
 def _mounts() -> list[str]:

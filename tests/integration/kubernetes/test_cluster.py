@@ -1,7 +1,5 @@
 """The lab cluster itself: volumes, names, policies, repair, and that nothing is left of it."""
 
-import os
-import signal
 import time
 from typing import Any
 
@@ -14,13 +12,16 @@ from machine_state import MachineState, machine_state
 from cli.progress import make_display
 from cluster.layout import CONTEXT
 from cluster.lifecycle import parts_of
+from cluster.parts import PART_NAMES
 from cluster.processes import find, stop
 from cluster.programs import installed_programs
+from cluster.teardown import halt
 from images.build import ensure_images
 from images.catalog import images
 from infra.config import load_stack_config
 from infra.paths import REPOSITORY, DemoHome
 from toolchain.engine import Engine
+from toolchain.progress import Silent
 
 pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(900)]
 
@@ -73,7 +74,7 @@ def pod(name: str, image: str, command: list[str], **more: Any) -> dict[str, Any
 
 @pytest.fixture(scope="module")
 def pods(lab: Lab, image: str) -> None:
-    """A server with a claim behind a Service, and a client, in a namespace as strict as the demo's; gone with the cluster."""
+    """A server with a claim behind a Service, and a client, in a strict namespace; they go with the cluster."""
     lab.create(
         f"/api/v1/namespaces/{SPACE}",
         {
@@ -216,14 +217,37 @@ def test_a_policy_holds_from_a_pods_first_packet(lab: Lab, image: str) -> None:
 @pytest.mark.parametrize("part", ["apiserver", "kubelet", "containerd", "etcd", "policies"])
 def test_a_killed_part_is_started_again_and_pods_live_on(lab: Lab, part: str) -> None:
     server = f"{lab.address(SPACE, 'server')}:8080"
-    os.kill(lab.pid(part), signal.SIGKILL)
-    eventually(lambda: not lab.pid(part))
+    lab.kill(part)
     assert not lab.status()["ready"]
     assert part in lab.up()
     assert lab.status()["ready"]
     assert asks(lab, server) == (0, "served")
     status = lab.api.get(f"{PODS}/server")["status"]["containerStatuses"][0]
     assert status["restartCount"] == 0
+
+
+@pytest.mark.usefixtures("pods")
+def test_a_lost_node_shows_and_comes_back(lab: Lab) -> None:
+    server = f"{lab.address(SPACE, 'server')}:8080"
+    lab.kill("kubelet")
+    eventually(lambda: lab.status()["node"] != "Ready", seconds=60, poll=1)
+    assert "Kubelet stopped posting node status" in lab.status()["node"]
+    assert asks(lab, server) == (0, "served"), "its pods run on"
+    assert lab.up() == ["kubelet"]
+    assert lab.status()["node"] == "Ready"
+
+
+@pytest.mark.usefixtures("pods")
+def test_after_a_reboot_up_starts_the_same_cluster(lab: Lab) -> None:
+    """What a reboot does, as far as it can be done without one: no process, mount, link or rule is left."""
+    before = lab.api.get(f"{PODS}/server")["metadata"]["uid"]
+    halt(lab.layout, installed_programs(lab.home), Silent())
+    (lab.layout.run / "boot").write_text("another")
+    assert len(lab.up()) == len(PART_NAMES)
+    eventually(lambda: asks(lab, "server") == (0, "served"), seconds=60)
+    assert lab.api.get(f"{PODS}/server")["metadata"]["uid"] == before
+    (volume,) = lab.api.get("/api/v1/persistentvolumes")["items"]
+    assert (lab.layout.volumes / volume["metadata"]["name"] / "written").read_text() == "xx", "it started twice"
 
 
 @pytest.mark.usefixtures("pods")
@@ -268,7 +292,7 @@ def test_down_leaves_nothing_and_up_is_quick_again(lab: Lab, untouched: MachineS
 def test_down_of_a_broken_cluster_leaves_nothing_either(lab: Lab, untouched: MachineState) -> None:
     lab.up()
     for part in ("containerd", "kubelet", "apiserver", "etcd"):
-        os.kill(lab.pid(part), signal.SIGKILL)
+        lab.kill(part)
     lab.succeed("down", "--all")
     left = machine_state(lab.home.root)
     for what, before in untouched.items():

@@ -12,8 +12,9 @@ import asyncpg
 import pytest
 import requests
 from eventually import eventually
-from live_cluster import client, is_ready, kill_pod, pods, what_is_left
+from live_cluster import client, cluster_address, is_ready, kill_pod, pods, what_is_left
 from live_stack import Stack, Telemetry
+from steady_load import payments_while
 
 pytestmark = pytest.mark.integration
 
@@ -164,6 +165,24 @@ def test_what_was_committed_or_stored_survives_the_loss_of_every_store(stack: St
     assert line in {text for _, text in telemetry.logql('{service="payment-service"}', limit=5000)}
     # What Prometheus had not written down when it was killed may be gone: two seconds or so.
     assert float(telemetry.promql("count_over_time(pg_up[15m])")[0]["value"][1]) >= before - 3
+
+
+def test_a_rolling_update_of_the_sample_app_loses_no_payment(stack: Stack) -> None:
+    topology = stack.checkout / "infra" / "topology" / "payments.py"
+    before = {pod["metadata"]["name"] for pod in pods(stack, "sample-app")}
+    assert len(before) > 1
+    good = topology.read_text()
+    changed = good.replace("size_mib=16", "size_mib=17", 1)
+    assert changed != good
+    topology.write_text(changed)
+    try:
+        address = cluster_address(stack, "sample-app")
+        outcome = payments_while(address, 8000, 50, lambda: stack.succeed("up", stack.name))
+    finally:
+        topology.write_text(good)
+    assert before.isdisjoint(pod["metadata"]["name"] for pod in pods(stack, "sample-app"))
+    assert outcome.sent > 200
+    assert outcome.failures == []
 
 
 def test_an_object_that_is_deleted_by_hand_is_made_again_by_up(stack: Stack) -> None:

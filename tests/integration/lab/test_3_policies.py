@@ -50,7 +50,7 @@ def topology(stack: Stack) -> Topology:
 
 
 def drawn(topology: Topology) -> set[tuple[str, str, int]]:
-    """Source pod, target pod and port of every connection that the topology draws."""
+    """Source, target and port of every connection that the topology draws; replicas may talk to each other."""
     pod_of = {
         member.name: workload.name
         for workload in topology.workloads
@@ -60,7 +60,6 @@ def drawn(topology: Topology) -> set[tuple[str, str, int]]:
         (pod_of[container.name], pod_of[endpoint.service], topology.port(endpoint).number)
         for container in topology.containers()
         for endpoint in container.connects
-        if pod_of[container.name] != pod_of[endpoint.service]
     }
 
 
