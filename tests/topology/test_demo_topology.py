@@ -184,3 +184,10 @@ def test_every_container_runs_as_a_numeric_user(topology: Topology) -> None:
 
 def test_the_memory_limits_fit_a_laptop(topology: Topology) -> None:
     assert sum(container.memory_mib for container in topology.containers()) < 5 * 1024
+
+
+def test_lokis_retention_has_room_for_its_notes(topology: Topology) -> None:
+    """It makes them in the temporary folder, which a read-only root or an image of one program does not have."""
+    config = yaml.safe_load(text(topology.service("loki"), "/etc/loki/loki.yaml"))
+    assert config["compactor"]["retention_enabled"]
+    assert "/tmp" in {scratch.path for scratch in topology.service("loki").scratch}

@@ -192,3 +192,18 @@ def test_a_task_runs_before_what_needs_it_on_both(both: Both) -> None:
         for workload in both.topology.workloads:
             for need in workload.needs:
                 assert urns[need].urn in urns[workload.name].dependencies, f"{workload.name} needs {need}"
+
+
+def test_every_resource_names_its_provider(both: Both) -> None:
+    """The stacks switch the default ones off, which would follow whatever context or engine is the current one."""
+    for recorder, package in ((both.docker, "docker"), (both.objects.recorder, "kubernetes")):
+        provider = recorder.named(package)
+        resources = [one for one in recorder.registrations if one.type.startswith(f"{package}:")]
+        assert resources
+        assert all(one.provider.startswith(provider.urn) for one in resources)
+
+
+@pytest.mark.parametrize("stack", stack_names(REPOSITORY))
+def test_every_stack_switches_the_default_providers_off(stack: str) -> None:
+    document = yaml.safe_load((REPOSITORY / f"Pulumi.{stack}.yaml").read_text())
+    assert document["config"]["pulumi:disable-default-providers"] == ["docker", "kubernetes"]
