@@ -15,7 +15,12 @@ from kubernetes_provider.paths import Json, Object
 from toolchain.kubernetes_plugin import BUILTIN_VERSION, install_builtin
 from toolchain.pulumi_tools import PulumiTools
 
-pytestmark = [pytest.mark.kubernetes, pytest.mark.timeout(400)]
+pytestmark = [
+    pytest.mark.kubernetes,
+    pytest.mark.timeout(400),
+    # The SDK leaves the event loops of its threads open.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 MANY = 50
 
