@@ -1,6 +1,7 @@
 """Started by the engine: ``python -m kubernetes_provider <engine address>``; prints the port that it serves on."""
 
 import asyncio
+import importlib
 import os
 import signal
 import sys
@@ -29,11 +30,14 @@ async def serve() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     print(port, flush=True)
+    # Whoever asks the cluster first needs it, a little later.
+    loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "kr8s"))
     # An engine that was killed cannot end its plugins.
     while not stop.is_set() and os.getppid() == engine:
         with suppress(TimeoutError):
             async with asyncio.timeout(_LOOK_SECONDS):
                 await stop.wait()
+    loading.cancel()
     provider.cancel()
     await server.stop(_GRACE_SECONDS)
 

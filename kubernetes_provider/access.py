@@ -25,6 +25,8 @@ _ANSWER_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 30.0
 """How long an API server may be away: one that is restarted is back within a few seconds."""
+_AT_ONCE: Final = 8
+"""Requests at the same time, watches apart: more of them only mean more connections to open and to look through."""
 _PAUSES: Final = (0.2, 0.5, 1.0, 2.0)
 _BUSY: Final = frozenset({429, 502, 503, 504})
 
@@ -66,6 +68,7 @@ class Access:
     _client: httpx.AsyncClient | None = None
     _sni: dict[str, str] = field(default_factory=dict[str, str])
     _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _slots: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_AT_ONCE))
     _gone: bool = False
 
     async def request(
@@ -138,9 +141,15 @@ class Access:
             reason: str
             try:
                 client = await self._connected()
-                response = await client.request(
-                    method, path, params=dict(parameters or {}), content=content, headers=headers, extensions=self._sni
-                )
+                async with self._slots:
+                    response = await client.request(
+                        method,
+                        path,
+                        params=dict(parameters or {}),
+                        content=content,
+                        headers=headers,
+                        extensions=self._sni,
+                    )
                 if response.status_code == HTTPStatus.UNAUTHORIZED and attempt == 0:
                     await self._forget(client)  # a token may have expired
                     attempt += 1

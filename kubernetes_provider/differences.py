@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kubernetes_provider.comparing import Change, changes, projected
-from kubernetes_provider.faults import Invalid
+from kubernetes_provider.faults import ApiFault, Invalid
 from kubernetes_provider.kinds import Kind
 from kubernetes_provider.manifests import Manifest, comparable
 from kubernetes_provider.objects import Objects
@@ -13,6 +13,8 @@ from kubernetes_provider.paths import Object, Path, at
 
 __all__ = ["Difference", "declared_difference", "live_difference"]
 
+_ATTEMPTS: Final = 5
+"""An object that is written to more often than that is compared as it was last."""
 _IDENTITY: Final[tuple[Path, ...]] = (("metadata", "namespace"), ("metadata", "name"))
 
 
@@ -55,11 +57,7 @@ async def live_difference(objects: Objects, kind: Kind, old_inputs: Object, new_
     declared = declared_difference(kind, old, new)
     if declared.replacing or not new.known:
         return declared
-    live, wanted = await asyncio.gather(
-        objects.get(kind, new.namespace, new.name), objects.apply(new, dry_run=True), return_exceptions=True
-    )
-    if isinstance(live, BaseException):
-        raise live
+    live, wanted = await _live_and_wanted(objects, kind, new)
     if live is None or live["metadata"].get("deletionTimestamp"):
         return Difference((Change(("metadata",), "add"),))
     if isinstance(wanted, Invalid):
@@ -68,6 +66,31 @@ async def live_difference(objects: Objects, kind: Kind, old_inputs: Object, new_
         if not replacing:
             raise wanted
         return Difference(tuple(Change(path, "update") for path in replacing), tuple(replacing), delete_first=True)
-    if isinstance(wanted, BaseException):
+    if isinstance(wanted, ApiFault):
         raise wanted
     return Difference(tuple(changes(comparable(live), comparable(wanted))))
+
+
+async def _live_and_wanted(objects: Objects, kind: Kind, new: Manifest) -> tuple[Object | None, Object | ApiFault]:
+    """The live object, and what the API server makes of the new one, both of one and the same moment.
+
+    A controller may write in between, and its annotation would show as a difference.
+    """
+    live: Object | None = None
+    wanted: Object | ApiFault = {}
+    for _ in range(_ATTEMPTS):
+        found, tried = await asyncio.gather(
+            objects.get(kind, new.namespace, new.name), objects.apply(new, dry_run=True), return_exceptions=True
+        )
+        if isinstance(found, BaseException):
+            raise found
+        if isinstance(tried, BaseException) and not isinstance(tried, ApiFault):
+            raise tried
+        live, wanted = found, tried
+        if live is None or isinstance(wanted, ApiFault) or _version(live) == _version(wanted):
+            break
+    return live, wanted
+
+
+def _version(live: Object) -> str:
+    return str(at(live, ("metadata", "resourceVersion")))
