@@ -34,12 +34,17 @@ class Mirror(threading.Thread):
         """Follow the list."""
         while True:
             try:
-                self._follow()
+                self.follow_once()
             except ApiError as error:
                 print(f"{self._path}: {error}", flush=True)
                 time.sleep(_RETRY_SECONDS)
 
-    def _follow(self) -> None:
+    def follow_once(self) -> None:
+        """Read the list and follow it until the API ends that.
+
+        Raises:
+            ApiError: the API does not answer, or refuses.
+        """
         answer = self._api.get(self._path)
         # One assignment: a reader sees the old list or the new one.
         self._objects = {item["metadata"]["uid"]: item for item in answer["items"]}

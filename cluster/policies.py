@@ -14,7 +14,7 @@ from cluster.mirror import Mirror
 from cluster.rules import pods_of, render
 from infra.errors import DemoError
 
-__all__: list[str] = []
+__all__ = ["Enforcer", "handler_of"]
 
 _USER: Final = "policies"
 _RETRY_SECONDS: Final = 1
@@ -81,7 +81,9 @@ class Enforcer:
             self.changed.set()
 
 
-def _handler(enforcer: Enforcer) -> type[socketserver.StreamRequestHandler]:
+def handler_of(enforcer: Enforcer) -> type[socketserver.StreamRequestHandler]:
+    """What answers the CNI plugin for this enforcer."""
+
     class Handler(socketserver.StreamRequestHandler):
         """Answers one call of the CNI plugin."""
 
@@ -108,7 +110,7 @@ def main() -> None:
     enforcer.follow()
     enforcer.enforce()
     layout.policy_socket.unlink(missing_ok=True)
-    server = socketserver.ThreadingUnixStreamServer(str(layout.policy_socket), _handler(enforcer))
+    server = socketserver.ThreadingUnixStreamServer(str(layout.policy_socket), handler_of(enforcer))
     server.daemon_threads = True
     layout.policy_socket.chmod(0o600)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -67,7 +67,8 @@ def _do(action: Make | Remove, layout: Layout, api: Api) -> None:
         fresh.chmod(action.owner.mode)
         fresh.rename(folder)
     api.apply(path, volume_document(action, str(folder)))
-    print(f"{action.volume}: made for {action.namespace}/{action.claim}, owner {action.owner}", flush=True)
+    owner = f"{action.owner.user}:{action.owner.group} {action.owner.mode:o}"
+    print(f"{action.volume}: made for {action.namespace}/{action.claim}, {owner}", flush=True)
 
 
 if __name__ == "__main__":
