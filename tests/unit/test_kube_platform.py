@@ -89,7 +89,7 @@ def test_the_gateway_is_asked_in_a_pod_that_is_ready(tmp_path: Path, monkeypatch
         pod("web", container_status("web"), suffix="b"),
         pod("web", container_status("web"), suffix="c", phase="Pending"),
     ]
-    answer = {"failing": [], "services": {}}
+    answer: dict[str, Any] = {"failing": [], "services": {}}
     one, cluster = platform(tmp_path, {PODS: pods, "answer": (200, json.dumps(answer).encode())})
     assert one.health(timeout_seconds=1) == {**answer, "ready": True}
     assert asked == ["compass-test/web-b:80/ready/stack"]
