@@ -9,7 +9,7 @@ from cli.locks import dead_lock
 from cli.session import Session, existing_stacks
 from images.recipe import REPOSITORY_PREFIX
 from infra.config import PROJECT
-from infra.errors import DemoError
+from infra.errors import ClusterError, DemoError
 from infra.paths import REPOSITORY, DemoHome
 from infra.topology.model import Image
 from toolchain.engine import Engine
@@ -18,8 +18,12 @@ from toolchain.progress import Progress
 __all__ = ["remove_stack", "remove_tools_and_images"]
 
 
-def remove_stack(session: Session) -> None:
+def remove_stack(session: Session, *, forget: bool = False) -> None:
     """Destroy the stack's resources, forget the stack, delete its files.
+
+    Args:
+        session: The stack.
+        forget: Leave the resources where they are: their cluster is gone for good.
 
     Raises:
         DemoError: something could not be removed; what is left is named and the next ``destroy`` continues.
@@ -28,14 +32,26 @@ def remove_stack(session: Session) -> None:
     with session.exclusively(), session.display.running():
         if dead_lock(session.home.state, session.stack):
             session.pulumi.cancel_dead_lock()
-        session.platform.before_destroy(session.pulumi)
-        session.pulumi.destroy()
-        with session.display.step("leftovers"):
-            session.platform.remove_leftovers()
+        if forget:
+            session.pulumi.forget()
+        else:
+            _remove_resources(session)
         for path in written_files(directory):
             path.unlink(missing_ok=True)
         _remove_state(session.home, session.stack)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remove_resources(session: Session) -> None:
+    try:
+        session.platform.before_destroy(session.pulumi)
+    except ClusterError as error:
+        raise DemoError(
+            f"{error} If that cluster is gone for good, ./demo destroy {session.stack} --forget deletes what is here."
+        ) from None
+    session.pulumi.destroy()
+    with session.display.step("leftovers"):
+        session.platform.remove_leftovers()
 
 
 def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Image, ...], progress: Progress) -> None:

@@ -170,8 +170,12 @@ def reap(
 def destroy(
     stack: StackArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove images, tools and caches too.")] = False,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", help="Remove only what is on this machine: the stack's cluster is gone for good."),
+    ] = False,
 ) -> None:
-    """Remove everything of the stack: containers, network, volumes, files."""
+    """Remove everything of the stack: containers or pods, network, volumes, files."""
     from cli.destroy import remove_stack, remove_tools_and_images  # noqa: PLC0415
 
     home, display = DemoHome.default(), make_display()
@@ -180,8 +184,8 @@ def destroy(
     else:
         stack_name = the_stack(home, stack)
         session = Session(stack_name, home, display)
-        remove_stack(session)
-        display.say(f"Nothing is left of the stack {stack_name}.")
+        remove_stack(session, forget=forget)
+        display.say(f"Nothing is left of the stack {stack_name}{' on this machine' if forget else ''}.")
     if everything:
         session = Session(stack_name or "local", home, display)
         upstream = tuple(image for image in session.topology.images if not image.built)

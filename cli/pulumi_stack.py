@@ -157,6 +157,15 @@ class PulumiStack:
 
         return self._follow(operate)[0]
 
+    def forget(self) -> None:
+        """``pulumi stack rm --force``: the state goes, the resources stay."""
+        try:
+            open_stack(self.name).workspace.remove_stack(self.name, force=True, preserve_config=True)
+        except errors.StackNotFoundError:
+            return
+        except errors.CommandError as error:
+            raise self._explain(error, []) from None
+
     def outputs(self) -> dict[str, Any]:
         """Output name -> value, secrets in clear.
 
