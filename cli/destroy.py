@@ -9,18 +9,21 @@ from cli.locks import dead_lock
 from cli.session import Session, existing_stacks
 from images.recipe import REPOSITORY_PREFIX
 from infra.config import PROJECT
-from infra.errors import DemoError
+from infra.errors import ClusterError, DemoError
 from infra.paths import REPOSITORY, DemoHome
-from infra.targets.docker.naming import LABEL_STACK, network_name
 from infra.topology.model import Image
 from toolchain.engine import Engine
 from toolchain.progress import Progress
 
-__all__ = ["remove_leftovers", "remove_stack", "remove_tools_and_images"]
+__all__ = ["remove_stack", "remove_tools_and_images"]
 
 
-def remove_stack(session: Session) -> None:
+def remove_stack(session: Session, *, forget: bool = False) -> None:
     """Destroy the stack's resources, forget the stack, delete its files.
+
+    Args:
+        session: The stack.
+        forget: Leave the resources where they are: their cluster is gone for good.
 
     Raises:
         DemoError: something could not be removed; what is left is named and the next ``destroy`` continues.
@@ -29,21 +32,26 @@ def remove_stack(session: Session) -> None:
     with session.exclusively(), session.display.running():
         if dead_lock(session.home.state, session.stack):
             session.pulumi.cancel_dead_lock()
-        # An interrupted `up` may have made containers that are not in the state; they would hold on to the volumes.
-        known = session.pulumi.containers()
-        for state in session.engine.containers(f"{LABEL_STACK}={session.stack}"):
-            if state.id not in known:
-                session.engine.remove(state.id)
-        # A container of somebody else that joined the network would hold on to it.
-        for network in session.engine.networks(network_name(session.stack)):
-            session.engine.disconnect_others(network, LABEL_STACK)
-        session.pulumi.destroy()
-        with session.display.step("leftovers"):
-            remove_leftovers(session.engine, session.stack)
+        if forget:
+            session.pulumi.forget()
+        else:
+            _remove_resources(session)
         for path in written_files(directory):
             path.unlink(missing_ok=True)
         _remove_state(session.home, session.stack)
     shutil.rmtree(directory, ignore_errors=True)
+
+
+def _remove_resources(session: Session) -> None:
+    try:
+        session.platform.before_destroy(session.pulumi)
+    except ClusterError as error:
+        raise DemoError(
+            f"{error} If that cluster is gone for good, ./demo destroy {session.stack} --forget deletes what is here."
+        ) from None
+    session.pulumi.destroy()
+    with session.display.step("leftovers"):
+        session.platform.remove_leftovers()
 
 
 def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Image, ...], progress: Progress) -> None:
@@ -68,17 +76,6 @@ def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Imag
             home.root.rmdir()
     for name in (".pytest_cache", ".ruff_cache", ".hypothesis"):
         shutil.rmtree(REPOSITORY / name, ignore_errors=True)
-
-
-def remove_leftovers(engine: Engine, stack: str) -> None:
-    """What a killed ``pulumi`` made without writing it down."""
-    label = f"{LABEL_STACK}={stack}"
-    for state in engine.containers(label):
-        engine.remove(state.id)
-    for network in engine.networks_labelled(label):
-        engine.remove_network(network)
-    for volume in engine.volumes_labelled(label):
-        engine.remove_volume(volume)
 
 
 def _remove_state(home: DemoHome, stack: str) -> None:

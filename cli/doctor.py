@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from cli.session import Session, existing_stacks
 from images.build import missing_images
+from images.push import pushed_digests
 from infra import versions
 from infra.errors import DemoError
 from infra.paths import DemoHome
@@ -13,7 +15,10 @@ from infra.targets.docker import preflight
 from toolchain.engine import Engine
 from toolchain.pulumi_tools import PulumiTools
 
-__all__ = ["Finding", "examine"]
+if TYPE_CHECKING:
+    from cli.platforms.kubernetes import KubernetesPlatform
+
+__all__ = ["Finding", "docker_findings", "examine", "kubernetes_findings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +40,19 @@ def examine(home: DemoHome, make_session: Callable[[str], Session], stack: str) 
     yield Finding("Pulumi engine", ok=tools is not None, detail=detail)
     session = make_session(stack)
     try:
-        topology = session.topology
+        _ = session.topology
     except DemoError as error:
         yield Finding(f"configuration of {stack}", ok=False, detail=str(error))
         return
     yield Finding(
         f"configuration of {stack}", ok=True, detail=f"{session.config.distribution} on {session.config.target}"
     )
+    yield from session.platform.findings()
+
+
+def docker_findings(session: Session) -> Iterator[Finding]:
+    """The engine, its machine, the images and the registry."""
+    topology, stack = session.topology, session.stack
     try:
         engine = session.engine
     except DemoError as error:
@@ -64,6 +75,32 @@ def examine(home: DemoHome, make_session: Callable[[str], Session], stack: str) 
     have = len(topology.images) - len(missing)
     yield Finding("images", ok=not missing, detail=f"{have} of {len(topology.images)} here; up gets the rest")
     yield from _registry(session)
+
+
+def kubernetes_findings(session: Session, platform: "KubernetesPlatform") -> Iterator[Finding]:
+    """The cluster, what it lacks for the stack, and the registry."""
+    try:
+        access, server, version = platform.access, platform.client.server, platform.version
+    except DemoError as error:
+        yield Finding("cluster", ok=False, detail=str(error))
+        return
+    where = f" of {access.kubeconfig}" if access.kubeconfig else ""
+    yield Finding("cluster", ok=True, detail=f"{version} at {server}, context {access.context}{where}")
+    try:
+        platform.check()
+    except DemoError as error:
+        yield Finding(f"namespace {platform.namespace}", ok=False, detail=str(error))
+    else:
+        yield Finding(f"namespace {platform.namespace}", ok=True, detail="rights, quota and storage will do")
+    built = [image for image in session.topology.images if image.built]
+    if built and session.config.image_registry:
+        try:
+            there = pushed_digests(session.config, built)
+        except DemoError as error:
+            yield Finding("image registry", ok=False, detail=str(error))
+        else:
+            detail = f"{len(there)} of {len(built)} in {session.config.image_registry}; up pushes the rest"
+            yield Finding("images", ok=len(there) == len(built), detail=detail)
 
 
 def _registry(session: Session) -> Iterator[Finding]:

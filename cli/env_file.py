@@ -42,9 +42,7 @@ def write_env_file(session: Session, path: Path, *, inside: bool) -> dict[str, s
     settings, network = connection_settings(session, inside=inside)
     lines = [f"{_HEADER}, stack {session.stack}. Made by ./demo env; it holds a token."]
     if inside:
-        lines.append(
-            f"# For a container that joins the network: docker run --network {network} --env-file {path.name} ..."
-        )
+        lines.append(f"# {session.platform.how_to_join(network, path.name)}")
     lines += [f"{name}={value}" for name, value in settings.items()]
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

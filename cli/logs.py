@@ -5,7 +5,6 @@ import sys
 
 from cli.session import Session
 from infra.errors import DemoError
-from infra.targets.docker.naming import container_name
 
 __all__ = ["show_logs"]
 
@@ -21,13 +20,6 @@ def show_logs(session: Session, service: str, *, lines: int, follow: bool) -> No
         near = difflib.get_close_matches(service, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}."
         raise DemoError(f"No service is named {service}; {hint}")
-    state = session.engine.container(container_name(session.stack, service))
-    if state is None:
-        raise DemoError(f"{service} has no container; run ./demo up.")
-    if follow:
-        for chunk in session.engine.follow_logs(state.id, lines=lines):
-            sys.stdout.buffer.write(chunk)
-            sys.stdout.buffer.flush()
-    else:
-        for line in session.engine.logs(state.id, lines=lines):
-            print(line)
+    for chunk in session.platform.logs(service, lines=lines, follow=follow):
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()

@@ -14,6 +14,7 @@ from requests import RequestException
 from rich.console import Console
 from rich.table import Table
 
+from cli.cluster import app as cluster_app
 from cli.doctor import examine
 from cli.progress import make_display
 from cli.session import Session, existing_stacks, the_stack
@@ -29,6 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.add_typer(cluster_app, name="cluster")
 console = Console()
 
 _INTERRUPTED: Final = 130
@@ -50,7 +52,8 @@ def _print_json(document: Any) -> None:  # noqa: ANN401 # whatever a command ans
 @app.command()
 def up(stack: StackArgument = None, as_json: JsonOption = False) -> None:
     """Bring the stack up; without a name the one that exists, else local, else airgap."""
-    from cli.up import bring_up, choose_stack, ensure_engine  # noqa: PLC0415 # importing costs a second that others save
+    from cli.platforms.docker_engine import ensure_engine  # noqa: PLC0415
+    from cli.up import bring_up, choose_stack  # noqa: PLC0415 # importing costs a second that others save
 
     home, display = DemoHome.default(), make_display()
     if stack is None:
@@ -60,7 +63,7 @@ def up(stack: StackArgument = None, as_json: JsonOption = False) -> None:
         stack, why = choose_stack(home)
         display.say(f"Using the stack {stack}: {why}.")
     session = Session(the_stack(home, stack), home, display)
-    ensure_engine(home, display, session.config.docker_host)
+    session.platform.make_reachable()
     changes, outputs = bring_up(session)
     if as_json:
         _print_json({"stack": stack, "changes": changes.by_operation})
@@ -69,6 +72,8 @@ def up(stack: StackArgument = None, as_json: JsonOption = False) -> None:
     display.say(f"  status and dashboards  {outputs['GRAFANA_UI_URL']} (any user name; the password is the token)")
     display.say(f"  sample app             {outputs['SAMPLE_APP_URL']}")
     display.say("  connection settings    ./demo env   (writes .env for COMPASS)")
+    for remark in session.platform.remarks():
+        display.say(f"  {remark}")
 
 
 @app.command()
@@ -99,6 +104,8 @@ def status(stack: StackArgument = None, as_json: JsonOption = False) -> None:
         _print_json(found.as_json())
     else:
         console.print(status_table(found))
+        for remark in found.remarks:
+            console.print(remark, highlight=False, markup=False)
     if not found.ready:
         raise typer.Exit(1)
 
@@ -139,11 +146,36 @@ def logs(
 
 
 @app.command()
+def tunnel(stack: StackArgument = None) -> None:
+    """Serve the ports of a stack on a cluster on this machine's loopback addresses; Ctrl-C ends it."""
+    _session(stack).platform.tunnel()
+
+
+@app.command()
+def reap(
+    context: Annotated[
+        str | None, typer.Option("--context", help="The cluster; without it, those that this checkout's stacks name.")
+    ] = None,
+    kubeconfig: Annotated[Path | None, typer.Option("--kubeconfig", help="The file that holds the context.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Delete without asking.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be deleted.")] = False,
+) -> None:
+    """Delete demos whose time to live is over, by label: needs rights in the cluster and no state."""
+    from cli.reap import reap_clusters  # noqa: PLC0415
+
+    reap_clusters(DemoHome.default(), context, kubeconfig, make_display().say, yes=yes, dry_run=dry_run)
+
+
+@app.command()
 def destroy(
     stack: StackArgument = None,
     everything: Annotated[bool, typer.Option("--all", help="Remove images, tools and caches too.")] = False,
+    forget: Annotated[
+        bool,
+        typer.Option("--forget", help="Remove only what is on this machine: the stack's cluster is gone for good."),
+    ] = False,
 ) -> None:
-    """Remove everything of the stack: containers, network, volumes, files."""
+    """Remove everything of the stack: containers or pods, network, volumes, files."""
     from cli.destroy import remove_stack, remove_tools_and_images  # noqa: PLC0415
 
     home, display = DemoHome.default(), make_display()
@@ -152,8 +184,8 @@ def destroy(
     else:
         stack_name = the_stack(home, stack)
         session = Session(stack_name, home, display)
-        remove_stack(session)
-        display.say(f"Nothing is left of the stack {stack_name}.")
+        remove_stack(session, forget=forget)
+        display.say(f"Nothing is left of the stack {stack_name}{' on this machine' if forget else ''}.")
     if everything:
         session = Session(stack_name or "local", home, display)
         upstream = tuple(image for image in session.topology.images if not image.built)
@@ -164,15 +196,13 @@ def destroy(
 
 @app.command()
 def images(stack: StackArgument = None) -> None:
-    """Pull or build the stack's images, for a plain pulumi up."""
-    from cli.up import ensure_engine, prepare_images  # noqa: PLC0415
-
+    """Pull, build or push the stack's images, for a plain pulumi up."""
     home, display = DemoHome.default(), make_display()
     session = Session(the_stack(home, stack), home, display)
-    ensure_engine(home, display, session.config.docker_host)
+    session.platform.make_reachable()
     with display.running():
-        prepare_images(session)
-    display.say(f"All {len(session.topology.images)} images of the stack {session.stack} are here.")
+        session.platform.prepare_images()
+    display.say(f"All {len(session.topology.images)} images of the stack {session.stack} are where it needs them.")
 
 
 @app.command("shell-env")
@@ -218,13 +248,13 @@ def doctor(stack: StackArgument = None, as_json: JsonOption = False) -> None:
 
 @app.command("test")
 def run_suites(
-    suite: Annotated[str | None, typer.Argument(help="unit or integration; both without a name.")] = None,
+    suite: Annotated[str | None, typer.Argument(help="unit, integration or kubernetes; all without a name.")] = None,
 ) -> None:
-    """Run the tests: lint, types and unit tests in seconds, then the real stack on real Docker."""
+    """Run the tests: lint, types and unit tests in seconds, then the real stack on Docker and on the lab cluster."""
     from cli.testing import SUITES, run_tests  # noqa: PLC0415
 
     if suite is not None and suite not in SUITES:
-        raise DemoError(f"There is no suite {suite}; there are {' and '.join(SUITES)}.")
+        raise DemoError(f"There is no suite {suite}; there are {', '.join(SUITES)}.")
     run_tests((suite,) if suite else tuple(SUITES), DemoHome.default(), make_display())
 
 

@@ -26,12 +26,22 @@ _PARALLEL: Final = 32
 _NOISE: Final = re.compile(r"^(update|preview) failed|resource monitor shut down|\d+ errors? occurred:?$")
 _HOOK: Final = re.compile(r'^(before|after) hook "[^"]*" failed: ', re.MULTILINE)
 _CONTAINER: Final = "docker:index/container:Container"
+_PROVIDERS: Final = ("docker:", "kubernetes:")
 _KEPT: Final = "RemoteImage"
 """Resources that ``destroy`` forgets and leaves where they are."""
 _UNINTERESTING: Final = frozenset({"same", "read", "refresh", "replace", "discard", "read-discard"})
 """``replace`` only announces the deletion and the creation that are told too."""
 _VERBS: Final = {"create": "", "create-replacement": "", "delete-replaced": "remove old "}
-_NOUNS: Final = {"Container": "", "Network": "", "Volume": "volume ", "RemoteImage": "image "}
+_NOUNS: Final = {
+    "Container": "",
+    "Network": "",
+    "Volume": "volume ",
+    "RemoteImage": "image ",
+    "Deployment": "",
+    "StatefulSet": "",
+    "Job": "",
+    "PersistentVolumeClaim": "volume ",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +86,7 @@ class _Events:
 
     def _start(self, metadata: events.StepEventMetadata) -> None:
         operation = str(getattr(metadata.op, "value", metadata.op))
-        if operation in _UNINTERESTING or not metadata.type.startswith("docker:"):
+        if operation in _UNINTERESTING or not metadata.type.startswith(_PROVIDERS):
             return
         if operation == "delete" and metadata.type.endswith(_KEPT):
             return
@@ -146,6 +156,15 @@ class PulumiStack:
             stack.workspace.remove_stack(self.name, preserve_config=True)
 
         return self._follow(operate)[0]
+
+    def forget(self) -> None:
+        """``pulumi stack rm --force``: the state goes, the resources stay."""
+        try:
+            open_stack(self.name).workspace.remove_stack(self.name, force=True, preserve_config=True)
+        except errors.StackNotFoundError:
+            return
+        except errors.CommandError as error:
+            raise self._explain(error, []) from None
 
     def outputs(self) -> dict[str, Any]:
         """Output name -> value, secrets in clear.

@@ -8,9 +8,10 @@ from functools import cached_property
 
 from filelock import FileLock, Timeout
 
+from cli.platforms.base import Platform
 from cli.progress import Display
 from cli.pulumi_stack import PulumiStack
-from infra.config import DemoConfig, load_stack_config, stack_names
+from infra.config import DemoConfig, TargetKind, load_stack_config, stack_names
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
 from infra.program import make_topology
@@ -44,6 +45,18 @@ class Session:
     def engine(self) -> Engine:
         """The Docker engine."""
         return Engine.connect(self.config.docker_host)
+
+    @cached_property
+    def platform(self) -> Platform:
+        """Where the stack runs."""
+        # Here, because either is large and no command needs both.
+        if self.config.target is TargetKind.KUBERNETES:
+            from cli.platforms.kubernetes import KubernetesPlatform  # noqa: PLC0415
+
+            return KubernetesPlatform(self)
+        from cli.platforms.docker import DockerPlatform  # noqa: PLC0415
+
+        return DockerPlatform(self)
 
     @cached_property
     def pulumi(self) -> PulumiStack:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from cli.progress import Display
 from cli.session import Session
-from cli.up import ensure_engine, prepare
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
+from infra.targets.kubernetes.kube import LAB_CONTEXT
 from toolchain.go import GoToolchain
 from toolchain.programs import PROGRAMS
 
@@ -29,13 +29,33 @@ class Stage:
     name: str
     arguments: tuple[str, ...]
     needs_images: bool = False
+    unfit: Callable[[DemoHome], str] = lambda _: ""
+    """Why it cannot run here; empty if it can."""
 
 
 _PYTEST = ("-m", "pytest", "--durations=5", "--durations-min=2")
+_ELSEWHERE = tuple(f"--ignore=tests/integration/{folder}" for folder in ("kubernetes", "lab", "provider"))
+"""Folders that are for the lab cluster."""
 
 
 def _tests(*folders: str) -> tuple[str, ...]:
     return tuple(f"tests/{folder}" for folder in folders)
+
+
+def _no_cluster_here(_: DemoHome) -> str:
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return "the lab cluster needs Linux and root"
+    return ""
+
+
+def _no_second_cluster_here(home: DemoHome) -> str:
+    running = "a lab cluster runs already, and a machine has addresses for one" if home.lab_kubeconfig.exists() else ""
+    return _no_cluster_here(home) or running
+
+
+def _lab(home: DemoHome) -> dict[str, str]:
+    """Where the tests find the lab cluster of a home."""
+    return {"KUBECONFIG": str(home.lab_kubeconfig), "KUBE_CONTEXT": LAB_CONTEXT, "COMPASS_TEST_STACK": "lab"}
 
 
 SUITES: Mapping[str, tuple[Stage, ...]] = {
@@ -51,33 +71,68 @@ SUITES: Mapping[str, tuple[Stage, ...]] = {
     "integration": (
         Stage("rules and alerts by promtool", (*_PYTEST, *_tests("observability")), needs_images=True),
         Stage("tests against PostgreSQL", (*_PYTEST, "-m", "postgres", *_tests("sample_app")), needs_images=True),
-        Stage("tests of the running stack", (*_PYTEST, *_tests("integration")), needs_images=True),
+        Stage("tests of the running stack", (*_PYTEST, *_ELSEWHERE, *_tests("integration")), needs_images=True),
+    ),
+    "kubernetes": (
+        Stage(
+            "tests of the lab cluster itself",
+            (*_PYTEST, *_tests("integration/kubernetes")),
+            needs_images=True,
+            unfit=_no_second_cluster_here,
+        ),
+        Stage("start of the lab cluster", ("-m", "cli", "cluster", "up"), unfit=_no_cluster_here),
+        Stage(
+            "tests of the provider on the lab cluster",
+            (*_PYTEST, *_tests("integration/provider")),
+            unfit=_no_cluster_here,
+        ),
+        Stage(
+            "tests of the running stack on the lab cluster",
+            (
+                *_PYTEST,
+                # The same as on Docker, unchanged.
+                *_tests("integration/test_1_agents.py", "integration/test_1_telemetry.py"),
+                *_tests("integration/lab"),
+            ),
+            needs_images=True,
+            unfit=_no_cluster_here,
+        ),
     ),
 }
 """Suite -> its stages, in order."""
 
 
 def run_tests(suites: tuple[str, ...], home: DemoHome, display: Display) -> None:
-    """Run the suites; stop at the first stage that fails.
+    """Run the suites; stop at the first stage that fails. A lab cluster that was not there is not there afterwards.
 
     Raises:
         DemoError: a stage failed; its own output says why.
     """
     environment = dict(os.environ)
-    for suite in suites:
-        for stage in SUITES[suite]:
-            if stage.needs_images and _POSTGRES not in environment:
-                environment.update(_prepare(home, display))
-            _run(stage, environment, display.say)
+    had_cluster = home.lab_kubeconfig.exists()
+    try:
+        for suite in suites:
+            for stage in SUITES[suite]:
+                reason = stage.unfit(home)
+                if reason:
+                    display.say(f"== {stage.name}: skipped, {reason}")
+                    continue
+                if stage.needs_images and _POSTGRES not in environment:
+                    environment.update(_prepare(home, display))
+                more = _lab(home) if suite == "kubernetes" else {}
+                _run(stage, {**environment, **more}, display.say)
+    finally:
+        if "kubernetes" in suites and not had_cluster and home.lab_kubeconfig.exists():
+            _run(Stage("end of the lab cluster", ("-m", "cli", "cluster", "down")), environment, display.say)
 
 
 def _prepare(home: DemoHome, display: Display) -> dict[str, str]:
     """Make sure that the stack under test can start; returns where the tests find what they need of it."""
     session = Session(_STACK, home, display)
-    ensure_engine(home, display, session.config.docker_host)
+    session.platform.make_reachable()
     with display.running():
         # Pulumi too: the first test that needs it must not spend its time-out on building it.
-        prepare(session)
+        session.platform.prepare()
         promtool = GoToolchain.find_or_install(home, display).build(PROGRAMS["promtool"], display)
     return {_POSTGRES: session.topology.service("postgres").image.reference, "PROMTOOL": str(promtool)}
 

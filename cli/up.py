@@ -1,30 +1,21 @@
-"""``demo up``, ``demo preview`` and ``demo images``: from a bare machine to a running stack."""
+"""``demo up`` and ``demo preview``: from a bare machine to a running stack."""
 
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from rich.prompt import Confirm
-
-from cli.drift import deviations
 from cli.health import wait_until_ready
 from cli.locks import dead_lock
-from cli.progress import Display
 from cli.pulumi_stack import Changes
 from cli.session import Session, existing_stacks
-from images.build import check_builder, ensure_images, missing_images
 from images.catalog import upstream_image
 from infra.config import load_stack_config
-from infra.errors import DemoError, EngineError
+from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
 from infra.stack_secrets import StackSecrets
-from infra.targets.docker import preflight
 from toolchain.engine import Engine
-from toolchain.engine_setup import can_install, install
-from toolchain.pulumi_tools import PulumiTools
 
-__all__ = ["bring_up", "choose_stack", "ensure_engine", "prepare", "prepare_images", "preview"]
+__all__ = ["bring_up", "choose_stack", "preview"]
 
 _REGISTRY_SECONDS: Final = 2
 
@@ -53,69 +44,16 @@ def choose_stack(home: DemoHome) -> tuple[str, str]:
     return "airgap", f"no image registry answers within {_REGISTRY_SECONDS} seconds"
 
 
-def ensure_engine(home: DemoHome, display: Display, configured: str = "") -> None:
-    """Make sure that a Docker engine answers, installing Debian's where that is ours to do.
-
-    Args:
-        home: The demo's directory.
-        display: Shows the installation.
-        configured: The stack's ``dockerHost``; an engine that somebody chose is not replaced by another.
-
-    Raises:
-        EngineError: there is none and none can be installed here.
-    """
-    try:
-        Engine.connect(configured)
-    except EngineError:
-        if configured or not can_install():
-            raise
-        if sys.stdin.isatty() and not Confirm.ask("No Docker engine answers. Install and start Debian's docker.io?"):
-            raise
-        display.say("No Docker engine answers; installing and starting Debian's docker.io.")
-        with display.running():
-            install(home, display)
-
-
-def prepare_images(session: Session) -> None:
-    """Pull or build every image that is missing.
-
-    Raises:
-        ImageError: one cannot be had.
-    """
-    ensure_images(session.config, session.topology.images, session.engine, session.home, session.display)
-
-
-def prepare(session: Session) -> PulumiTools:
-    """Make sure of the tools and the images, side by side: linkers and downloads leave processors idle.
-
-    Raises:
-        DemoError: one cannot be had.
-    """
-    missing = missing_images(session.engine, session.topology.images)
-    check_builder(session.config, missing)
-    home = session.home.make_private()
-    with ThreadPoolExecutor(1, thread_name_prefix="tools") as pool:
-        tools = pool.submit(PulumiTools.ensure, home, session.display)
-        ensure_images(session.config, missing, session.engine, home, session.display)
-        return tools.result()
-
-
 def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
     """Bring the stack up to its configuration and wait until all of it answers; returns changes and outputs.
 
     Raises:
         DemoError: one sentence for each fault; the next ``up`` continues from what is there.
     """
-    topology, engine = session.topology, session.engine
+    topology = session.topology
     with session.exclusively(), session.display.running():
-        preflight.require(
-            [
-                *preflight.check_ports(topology, engine, session.stack),
-                *preflight.check_disk(topology, engine, session.stack),
-                *preflight.check_machine(topology, engine),
-            ]
-        )
-        tools = prepare(session)
+        session.platform.check()
+        tools = session.platform.prepare()
         pulumi = session.with_tools(tools)
         drifted, new = _drifted(session), not StackSecrets.exist(session.home.stack(session.stack))
         if drifted or new:
@@ -134,12 +72,12 @@ def preview(session: Session) -> Changes:
         DemoError: as ``bring_up``.
     """
     with session.exclusively(), session.display.running():
-        tools = PulumiTools.ensure(session.home, session.display)
+        tools = session.platform.ensure_tools()
         return session.with_tools(tools).preview(refresh=_drifted(session))
 
 
 def _drifted(session: Session) -> bool:
-    """Whether the engine may differ from the state, so that a refresh is worth its seconds."""
+    """Whether the platform may differ from the state, so that a refresh is worth its seconds."""
     if not StackSecrets.exist(session.home.stack(session.stack)):
         return False
-    return bool(deviations(session.topology, session.engine, session.stack))
+    return bool(session.platform.deviations())

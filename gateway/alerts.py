@@ -1,8 +1,11 @@
-"""The alert receiver: Alertmanager's webhook, version 4, and the last alerts in memory."""
+"""The alert receiver: Alertmanager's webhook, version 4, and the last alerts in memory.
+
+Alertmanager tells one replica of the gateway; the others learn of it from each other (:mod:`gateway.peers`).
+"""
 
 from __future__ import annotations
 
-from collections import deque
+import uuid
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 KEPT = 100
 _LABELS = 64
 _TEXT = 4096
+_COUNTS = 1000
 
 Text = Annotated[str, Field(max_length=_TEXT)]
 Labels = Annotated[dict[Text, Text], Field(max_length=_LABELS)]
@@ -59,6 +63,12 @@ class Received(_Model):
     received_at: AwareDatetime
     alert: Alert
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What no other arrival has, in any replica."""
+        alert = self.alert
+        return self.received_at, alert.status, alert.starts_at, tuple(sorted(alert.labels.items()))
+
     def as_json(self) -> dict[str, object]:
         """Return the alert as Alertmanager writes it, and the time of arrival."""
         return {
@@ -67,13 +77,29 @@ class Received(_Model):
         }
 
 
+class Kept(_Model):
+    """What one replica tells the others: the alerts that it keeps, and how many each replica has received."""
+
+    alerts: Annotated[tuple[Received, ...], Field(max_length=KEPT)]
+    counts: Annotated[
+        dict[Annotated[str, Field(max_length=64)], Annotated[int, Field(ge=0)]], Field(max_length=_COUNTS)
+    ]
+
+
 class AlertLog:
     """The last alerts that came in, newest first."""
 
     def __init__(self, metrics: Metrics, kept: int = KEPT) -> None:
-        self._alerts: deque[Received] = deque(maxlen=kept)
+        self._most = kept
+        self._alerts: list[Received] = []
         self._counter = metrics.alerts_received
-        self.total = 0
+        self._replica = uuid.uuid4().hex
+        self._counts = {self._replica: 0}
+
+    @property
+    def total(self) -> int:
+        """How many have come in, at any replica."""
+        return sum(self._counts.values())
 
     def receive(self, body: bytes) -> int:
         """Keep the alerts of one notification and return how many they were.
@@ -91,11 +117,30 @@ class AlertLog:
             ) from None
         now = datetime.now(UTC)
         for alert in notification.alerts:
-            self._alerts.appendleft(Received(received_at=now, alert=alert))
             self._counter.labels(alert.status).inc()
-        self.total += len(notification.alerts)
-        return len(notification.alerts)
+        # The last of a notification first, as if they had come one by one.
+        arrived = [Received(received_at=now, alert=alert) for alert in reversed(notification.alerts)]
+        self._alerts = [*arrived, *self._alerts][: self._most]
+        self._counts[self._replica] += len(arrived)
+        return len(arrived)
 
     def latest(self, limit: int = KEPT) -> Sequence[Received]:
         """Return the newest alerts first."""
-        return list(self._alerts)[:limit]
+        return self._alerts[:limit]
+
+    def kept(self) -> Kept:
+        """Return what other replicas want to know."""
+        return Kept(alerts=tuple(self._alerts[:KEPT]), counts=self._counts)
+
+    def merge(self, other: Kept) -> None:
+        """Take over what another replica knows; doing so twice changes nothing."""
+        known = {received.identity for received in self._alerts}
+        new = [received for received in other.alerts if received.identity not in known]
+        if new:
+            by_time = sorted([*self._alerts, *new], key=lambda received: received.received_at, reverse=True)
+            self._alerts = by_time[: self._most]
+        for replica, count in other.counts.items():
+            self._counts[replica] = max(count, self._counts.get(replica, 0))
+        # A replica that was replaced is counted on; only of very many is one forgotten.
+        while len(self._counts) > _COUNTS:
+            self._counts.pop(next(replica for replica in self._counts if replica != self._replica))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from starlette.routing import Route, Router
@@ -31,16 +32,21 @@ from gateway.forward import Forward
 from gateway.guard import READY, Guard, Policy, Token
 from gateway.jaeger.search import JaegerStore
 from gateway.metrics import Metrics
+from gateway.peers import Peers
 from gateway.probes import Probes
 from gateway.problems import Refused
 from gateway.status.collect import Collector
 from gateway.tracing import Tracing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    import asyncio
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from gateway.agents.post import Posted
+    from gateway.agents.traces import TraceStore
     from gateway.config import BackendSettings, Config
     from gateway.rules import AllowList
 
@@ -48,16 +54,49 @@ if TYPE_CHECKING:
 _IDENTITY = "X-WEBAUTH-USER"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shared:
+    """What the fronts have in common."""
+
+    config: Config
+    metrics: Metrics
+    tracing: Tracing
+    large: LargeAnswers
+    bounds: Bounds
+
+    def forward(self, to: Backend, allow: AllowList, *, user: str | None = None) -> Forward:
+        identity = None if user is None else {_IDENTITY: user}
+        return Forward(to, allow, self.tracing, body_bytes=self.config.limits.body_bytes, identity=identity)
+
+    def upstream(self, to: Backend, *, user: str | None = None) -> Upstream:
+        identity = None if user is None else {_IDENTITY: user}
+        answer_bytes = self.config.limits.agents.answer_bytes
+        return Upstream(to, self.tracing, self.large, answer_bytes=answer_bytes, identity=identity)
+
+    def post(self, answer: Callable[[Posted], Awaitable[Response]]) -> JsonPost:
+        return JsonPost(answer, self.tracing, body_bytes=self.config.limits.body_bytes)
+
+
 @asynccontextmanager
-async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict[str, ASGIApp]]:
+async def open_gateway(
+    config: Config, token: str | None, *, stopping: asyncio.Event
+) -> AsyncGenerator[dict[str, ASGIApp]]:
     """Open the back ends and hand out one ASGI application for each front.
 
     Args:
         config: the validated configuration.
         token: the secret that opens the fronts; None opens them to everybody.
+        stopping: set when no new requests are welcome; those that come are served.
     """
     metrics = Metrics()
     tracing = Tracing(config.telemetry.otlp_endpoint, version=config.version, environment=config.stack)
+    shared = _Shared(
+        config=config,
+        metrics=metrics,
+        tracing=tracing,
+        large=LargeAnswers(),
+        bounds=Bounds(config.limits.agents),
+    )
     async with AsyncExitStack() as stack:
         stack.callback(tracing.shutdown)
 
@@ -75,6 +114,9 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
         probes = Probes(config.probes, metrics)
         stack.push_async_callback(probes.close)
         alerts = AlertLog(metrics)
+        peers = Peers(config.alerts.peers, alerts)
+        peers.start()
+        stack.push_async_callback(peers.close)
         collector = Collector(
             prometheus=prometheus,
             loki=loki,
@@ -83,56 +125,31 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
             alertmanager=alertmanager,
             probes=probes,
         )
-        endpoints = Endpoints(config, probes=probes, alerts=alerts, collector=collector, metrics=metrics)
+        endpoints = Endpoints(
+            config,
+            probes=probes,
+            alerts=alerts,
+            peers=peers,
+            collector=collector,
+            metrics=metrics,
+            stopping=stopping,
+        )
         stack.push_async_callback(endpoints.close)
-
-        def forward(to: Backend, allow: AllowList, *, user: str | None = None) -> Forward:
-            identity = None if user is None else {_IDENTITY: user}
-            return Forward(to, allow, tracing, body_bytes=config.limits.body_bytes, identity=identity)
-
-        large = LargeAnswers()
-
-        def upstream(to: Backend, *, user: str | None = None) -> Upstream:
-            identity = None if user is None else {_IDENTITY: user}
-            return Upstream(to, tracing, large, answer_bytes=config.limits.agents.answer_bytes, identity=identity)
 
         rest: ASGIApp = _not_found
         dashboards = Dashboards(None)
         if backends.grafana is not None:
             grafana, user = backend("grafana", backends.grafana), backends.grafana.user
-            rest = forward(grafana, GRAFANA, user=user)
-            dashboards = Dashboards(upstream(grafana, user=user))
+            rest = shared.forward(grafana, GRAFANA, user=user)
+            dashboards = Dashboards(shared.upstream(grafana, user=user))
+        call_tool = Route("/mcp", shared.post(_tools(shared, prometheus, loki, dashboards).answer))
 
-        bounds = Bounds(config.limits.agents)
-        asked_prometheus, asked_loki = upstream(prometheus), upstream(loki)
-        promql, logql = PromQL(asked_prometheus, bounds), LogQL(asked_loki, bounds)
-        compass = Compass([promql, logql, dashboards], metrics)
-        grafana_mcp = Mcp(
-            [
-                QueryPrometheus(promql),
-                QueryLokiLogs(logql),
-                ListDatasources(),
-                *listing_tools(asked_prometheus, asked_loki, bounds),
-            ],
-            metrics,
-            version=config.version,
-        )
-        either = Either(compass, grafana_mcp)
-        call_tool = Route("/mcp", JsonPost(either.answer, tracing, body_bytes=config.limits.body_bytes))
-
-        tempo = backends.traces.kind == "tempo"
-        passing = forward(traces, TEMPO if tempo else JAEGER)
-        if tempo:
-            store = TempoStore(upstream(traces))
+        if backends.traces.kind == "tempo":
+            traces_front = _traces_front(shared, TempoStore(shared.upstream(traces)), shared.forward(traces, TEMPO))
         else:
-            store = JaegerStore(upstream(traces))
+            store = JaegerStore(shared.upstream(traces))
             stack.callback(store.close)
-        search = TraceSearch(store, bounds)
-        mcp = Mcp([TraceQLSearch(search)], metrics, version=config.version)
-        trace_routes = [
-            Route("/api/mcp", JsonPost(mcp.answer, tracing, body_bytes=config.limits.body_bytes)),
-            Route("/api/search", SearchHttp(search, tracing, metrics, passing=passing if tempo else None)),
-        ]
+            traces_front = _traces_front(shared, store, shared.forward(traces, JAEGER))
 
         def guard(front: str, app: ASGIApp, *, secret: str | None, open_paths: frozenset[str] = frozenset()) -> Guard:
             policy = Policy(
@@ -143,7 +160,7 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
                 limits=config.limits,
                 open_paths=open_paths,
             )
-            return Guard(app, policy, metrics)
+            return Guard(app, policy, metrics, stopping)
 
         yield {
             "main": guard(
@@ -152,11 +169,11 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
                 secret=token,
                 open_paths=READY | {"/api/health"},
             ),
-            "prometheus": guard("prometheus", forward(prometheus, PROMETHEUS), secret=token),
-            "loki": guard("loki", forward(loki, LOKI), secret=token),
-            "traces": guard("traces", Router(trace_routes, redirect_slashes=False, default=passing), secret=token),
-            # Reached from inside the network only, by Alertmanager, Prometheus and health checks; none of them holds
-            # the token.
+            "prometheus": guard("prometheus", shared.forward(prometheus, PROMETHEUS), secret=token),
+            "loki": guard("loki", shared.forward(loki, LOKI), secret=token),
+            "traces": guard("traces", traces_front, secret=token),
+            # Reached from inside the network only, by Alertmanager, Prometheus, other replicas and health checks; none
+            # of them holds the token.
             "internal": guard(
                 "internal",
                 Router(endpoints.internal(), redirect_slashes=False, default=_not_found),
@@ -164,6 +181,32 @@ async def open_gateway(config: Config, token: str | None) -> AsyncGenerator[dict
                 open_paths=READY | {"/metrics"},
             ),
         }
+
+
+def _tools(shared: _Shared, prometheus: Backend, loki: Backend, dashboards: Dashboards) -> Either:
+    """What the main front offers to agents."""
+    bounds = shared.bounds
+    asked_prometheus, asked_loki = shared.upstream(prometheus), shared.upstream(loki)
+    promql, logql = PromQL(asked_prometheus, bounds), LogQL(asked_loki, bounds)
+    tools = [
+        QueryPrometheus(promql),
+        QueryLokiLogs(logql),
+        ListDatasources(),
+        *listing_tools(asked_prometheus, asked_loki, bounds),
+    ]
+    return Either(
+        Compass([promql, logql, dashboards], shared.metrics), Mcp(tools, shared.metrics, version=shared.config.version)
+    )
+
+
+def _traces_front(shared: _Shared, store: TraceStore, passing: Forward) -> ASGIApp:
+    """The trace store for agents and by Tempo's search; the rest of its read API is passed on."""
+    search = TraceSearch(store, shared.bounds)
+    mcp = Mcp([TraceQLSearch(search)], shared.metrics, version=shared.config.version)
+    tempo = shared.config.backends.traces.kind == "tempo"
+    found = SearchHttp(search, shared.tracing, shared.metrics, passing=passing if tempo else None)
+    routes = [Route("/api/mcp", shared.post(mcp.answer)), Route("/api/search", found)]
+    return Router(routes, redirect_slashes=False, default=passing)
 
 
 async def _not_found(scope: Scope, _receive: Receive, _send: Send) -> None:

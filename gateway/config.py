@@ -33,6 +33,7 @@ def _check_url(url: str) -> str:
 
 BaseUrl = Annotated[str, AfterValidator(_check_url)]
 ServiceName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,62}$")]
+HostPort = Annotated[str, Field(pattern=r"^[a-z0-9.-]+:[0-9]{1,5}$")]
 Seconds = Annotated[float, Field(gt=0, le=600)]
 
 
@@ -150,13 +151,24 @@ class AgentLimits(_Model):
 
 
 class Limits(_Model):
-    """Bounds on what one caller can make the gateway hold."""
+    """Bounds on what one caller can make the gateway hold, and on how long it takes to stop.
+
+    For ``drain_seconds`` after it was told to stop the gateway is not ready but serves, so that whoever sends requests
+    here notices; then what is under way has ``shutdown_seconds``.
+    """
 
     url_bytes: int = Field(default=16 * 1024, ge=512, le=60_000)
     body_bytes: int = Field(default=1024 * 1024, ge=1024)
     connections: int = Field(default=1024, ge=8)
+    drain_seconds: float = Field(default=0, ge=0, le=60)
     shutdown_seconds: int = Field(default=6, ge=1, le=300)
     agents: AgentLimits = AgentLimits()
+
+
+class Alerts(_Model):
+    """Where the other replicas' received alerts are: internal listeners, where a name may stand for several."""
+
+    peers: tuple[HostPort, ...] = ()
 
 
 class Telemetry(_Model):
@@ -199,6 +211,7 @@ class Config(_Model):
     backends: Backends
     probes: tuple[ProbeSettings, ...] = ()
     limits: Limits = Limits()
+    alerts: Alerts = Alerts()
     telemetry: Telemetry = Telemetry()
     status_page: StatusPage = StatusPage()
 

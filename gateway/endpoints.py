@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -9,6 +10,7 @@ from starlette.routing import Route
 
 from gateway.agents.sources import SOURCES
 from gateway.guard import read_body
+from gateway.peers import KEPT_PATH
 from gateway.problems import json_response
 from gateway.shared_round import SharedRound
 from gateway.status.page import StatusPage
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.alerts import AlertLog
     from gateway.config import Config
     from gateway.metrics import Metrics
+    from gateway.peers import Peers
     from gateway.probes import Probes
     from gateway.status.collect import Collector
 
@@ -33,16 +36,28 @@ class Endpoints:
         config: names, addresses, settings to show.
         probes: asks the services.
         alerts: the alerts that came in.
+        peers: the other replicas, which may know of more.
+        stopping: set once the gateway was told to stop.
         collector: collects the status page's data.
         metrics: the gateway's own.
     """
 
     def __init__(
-        self, config: Config, *, probes: Probes, alerts: AlertLog, collector: Collector, metrics: Metrics
+        self,
+        config: Config,
+        *,
+        probes: Probes,
+        alerts: AlertLog,
+        peers: Peers,
+        collector: Collector,
+        metrics: Metrics,
+        stopping: asyncio.Event,
     ) -> None:
         self._config = config
         self._probes = probes
         self._alerts = alerts
+        self._peers = peers
+        self._stopping = stopping
         self._metrics = metrics
         self._page = StatusPage(config)
         self._snapshots = SharedRound(collector.snapshot, max_age=_SNAPSHOT_SECONDS)
@@ -70,6 +85,7 @@ class Endpoints:
             *self.readiness(),
             Route("/metrics", self._expose),
             Route("/alerts", self._receive_alerts, methods=["POST"]),
+            Route(KEPT_PATH, self._kept_alerts),
         ]
 
     async def close(self) -> None:
@@ -77,7 +93,10 @@ class Endpoints:
         await self._snapshots.close()
 
     async def _ready(self, _request: Request) -> Response:
-        return PlainTextResponse("ready\n", headers={"Cache-Control": "no-store"})
+        ready = not self._stopping.is_set()
+        return PlainTextResponse(
+            "ready\n" if ready else "stopping\n", 200 if ready else 503, headers={"Cache-Control": "no-store"}
+        )
 
     async def _ready_stack(self, _request: Request) -> Response:
         services = await self._probes.ask()
@@ -112,12 +131,16 @@ class Endpoints:
         return json_response(body)
 
     async def _alerts_received(self, _request: Request) -> Response:
+        await self._peers.ask()
         alerts = [received.as_json() for received in self._alerts.latest()]
         return json_response({"alerts": alerts, "total": self._alerts.total})
 
     async def _receive_alerts(self, request: Request) -> Response:
         body = await read_body(request.receive, self._config.limits.body_bytes)
         return json_response({"received": self._alerts.receive(body)})
+
+    async def _kept_alerts(self, _request: Request) -> Response:
+        return Response(self._alerts.kept().model_dump_json(by_alias=True), media_type="application/json")
 
     async def _expose(self, request: Request) -> Response:
         # Where no health check polls /ready/stack, the scrape keeps gateway_probe_up fresh.
@@ -126,5 +149,5 @@ class Endpoints:
         return Response(body, headers={"Content-Type": content_type})
 
     async def _status(self, _request: Request) -> Response:
-        snapshot = await self._snapshots.get()
+        snapshot, _ = await asyncio.gather(self._snapshots.get(), self._peers.ask())
         return HTMLResponse(self._page.render(snapshot, self._alerts.latest()), headers=self._page.headers)

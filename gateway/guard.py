@@ -19,6 +19,8 @@ from gateway.problems import Refused
 from gateway.rules import READ
 
 if TYPE_CHECKING:
+    import asyncio
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gateway.config import Browsers, Limits
@@ -92,11 +94,19 @@ class Policy:
 
 
 class Guard:
-    """ASGI middleware around a front."""
+    """ASGI middleware around a front.
 
-    def __init__(self, app: ASGIApp, policy: Policy, metrics: Metrics) -> None:
+    Args:
+        app: the front.
+        policy: what is enforced.
+        metrics: the gateway's.
+        stopping: once it is set each answer closes its connection, so that the caller's next one goes elsewhere.
+    """
+
+    def __init__(self, app: ASGIApp, policy: Policy, metrics: Metrics, stopping: asyncio.Event) -> None:
         self._app = app
         self._policy = policy
+        self._stopping = stopping
         self._requests = metrics.requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -110,6 +120,8 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                if self._stopping.is_set():
+                    message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
         try:

@@ -37,7 +37,7 @@ class _Server(uvicorn.Server):
 
     Args:
         config: of uvicorn.
-        stop: ends the service.
+        stop: ends the server.
     """
 
     def __init__(self, config: uvicorn.Config, stop: asyncio.Event) -> None:
@@ -84,7 +84,7 @@ def bind(listener: Listener, front: str) -> socket.socket:
 async def serve(
     config: Config, token: str | None, *, started: Callable[[dict[str, int]], None] | None = None, stop: asyncio.Event
 ) -> None:
-    """Serve all fronts until ``stop`` is set, then answer what is under way, within the configured bound.
+    """Serve all fronts until ``stop`` is set, then drain, then answer what is under way, within the configured bounds.
 
     Args:
         config: the validated configuration.
@@ -99,7 +99,8 @@ async def serve(
         sockets = {
             front: bound.enter_context(bind(listener, front)) for front, listener in config.listeners.by_name().items()
         }
-        async with open_gateway(config, token) as fronts:
+        closing = asyncio.Event()
+        async with open_gateway(config, token, stopping=stop) as fronts:
             servers = [
                 (
                     _Server(
@@ -117,7 +118,7 @@ async def serve(
                             timeout_keep_alive=_KEEPALIVE_SECONDS,
                             timeout_graceful_shutdown=config.limits.shutdown_seconds,
                         ),
-                        stop,
+                        closing,
                     ),
                     sockets[front],
                 )
@@ -133,7 +134,10 @@ async def serve(
                 if started is not None:
                     started(ports)
                 await stop.wait()
-                log.info("stopping", bound_seconds=config.limits.shutdown_seconds)
+                limits = config.limits
+                log.info("stopping", drain_seconds=limits.drain_seconds, bound_seconds=limits.shutdown_seconds)
+                await asyncio.sleep(limits.drain_seconds)
+                closing.set()
     log.info("stopped")
 
 

@@ -6,6 +6,7 @@ watching itself.
 
 from __future__ import annotations
 
+import socket
 import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -51,6 +52,7 @@ class Tracing:
                 {
                     "service.name": "gateway",
                     "service.version": version,
+                    "service.instance.id": socket.gethostname(),
                     "deployment.environment.name": environment,
                 }
             ),

@@ -21,16 +21,20 @@ NETWORK = "network"
 def outputs(config: DemoConfig, topology: Topology, deployment: Deployment, secrets: StackSecrets) -> dict[str, Any]:
     """Name -> value, secrets marked.
 
-    ``inside`` holds the same settings for a container that joins ``network``; ``topology`` is the demo as data.
+    ``inside`` holds the same settings for a container that joins ``network`` (on Kubernetes: for a pod of that
+    namespace that carries the label of clients); ``topology`` is the demo as data.
     """
     token = secrets.values[names.GATEWAY_TOKEN]
     flat: dict[str, Any] = {}
     inside: dict[str, Any] = {}
     for setting in compass_settings():
-        external = str(deployment.external[setting.endpoint]) if setting.endpoint else ""
-        internal = topology.address(setting.endpoint) if setting.endpoint else ""
-        flat[setting.name] = _marked(setting.url(external, token), secret=setting.secret)
-        inside[setting.name] = _marked(setting.url(internal, token), secret=setting.secret)
+        outer = inner = token
+        if setting.endpoint:
+            external = deployment.external[setting.endpoint]
+            outer = setting.url(str(external), token, scheme=external.scheme)
+            inner = setting.url(topology.address(setting.endpoint), token)
+        flat[setting.name] = _marked(outer, secret=setting.secret)
+        inside[setting.name] = _marked(inner, secret=setting.secret)
     return {
         **flat,
         INSIDE: inside,

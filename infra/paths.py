@@ -41,6 +41,16 @@ class DemoHome:
         """Pulumi's own directory (plugins) unless the user chose one."""
         return self.root / "pulumi-home"
 
+    @property
+    def cluster(self) -> Path:
+        """Everything of the lab cluster but its programs: keys, state, logs, its kubeconfig."""
+        return self.root / "cluster"
+
+    @property
+    def lab_kubeconfig(self) -> Path:
+        """The kubeconfig that `./demo cluster up` writes."""
+        return self.cluster / "kubeconfig"
+
     def stack(self, name: str) -> Path:
         """Files of one stack: its secrets, its lock, its logs."""
         return self.root / "stacks" / name

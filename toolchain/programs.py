@@ -82,6 +82,18 @@ PROGRAMS: Final = {
             module="postgres-exporter",
             package="github.com/prometheus-community/postgres_exporter/cmd/postgres_exporter",
         ),
+        # The lab cluster's.
+        GoProgram(
+            name="kubernetes",
+            module="kubernetes",
+            linker_variables=(
+                f"k8s.io/component-base/version.gitVersion=v{versions.KUBERNETES}",
+                f"k8s.io/component-base/version.gitMajor={versions.KUBERNETES.split('.')[0]}",
+                f"k8s.io/component-base/version.gitMinor={versions.KUBERNETES.split('.')[1]}",
+            ),
+        ),
+        GoProgram(name="coredns", module="coredns"),
+        GoProgram(name="pause", module="pause"),
     )
 }
 """By name of the executable."""

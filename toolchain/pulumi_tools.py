@@ -52,9 +52,18 @@ class PulumiTools:
         Raises:
             ToolError: all three ways failed; the message is the last way's.
         """
-        tools = cls.present(home) or _download(home, progress) or _build(home, progress)
+        tools = cls.find_or_make(home, progress)
         tools.ensure_docker_plugin(progress)
         return tools
+
+    @classmethod
+    def find_or_make(cls, home: DemoHome, progress: Progress) -> "PulumiTools":
+        """The engine alone, fetched or built where it is missing.
+
+        Raises:
+            ToolError: all three ways failed; the message is the last way's.
+        """
+        return cls.present(home) or _download(home, progress) or _build(home, progress)
 
     @property
     def executable(self) -> Path:

@@ -10,6 +10,8 @@ from infra.topology.model import Endpoint, Topology
 
 __all__ = ["Deployment", "ExternalAddress", "Target", "UnsupportedSpec"]
 
+_HTTPS = 443
+
 
 class UnsupportedSpec(DemoError):  # noqa: N818 # the design's name
     """A target cannot honour a field of the topology, and never drops one."""
@@ -26,9 +28,11 @@ class ExternalAddress:
 
     host: str
     port: int
+    scheme: str = "http"
+    """``https`` at an ingress."""
 
     def __str__(self) -> str:
-        return f"{self.host}:{self.port}"
+        return self.host if (self.scheme, self.port) == ("https", _HTTPS) else f"{self.host}:{self.port}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +46,7 @@ class Deployment:
 
 
 class Target(Protocol):
-    """Renders topologies. Kubernetes will be the second implementation."""
+    """Renders topologies."""
 
     def check(self, topology: Topology, *, preview: bool) -> None:
         """Find out, before anything is created, whether ``deploy`` can succeed.

@@ -18,12 +18,14 @@ from infra.topology.model import (
     Task,
     Workload,
 )
+from infra.topology.payments import DRAIN_SECONDS
 from infra.topology.settings import compass_settings
 from infra.topology.site import Site, secret_file
 
 __all__ = ["gateway"]
 
 OWN_USER = 10001
+_INTERNAL_PORT = 8090
 _PUBLISHED = {
     # port name -> (number, configuration field, key)
     names.GATEWAY.port: (3000, "grafana_port", "grafanaPort"),
@@ -43,6 +45,7 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
     )
     probed = _probes(others)
     asked = tuple(endpoint for endpoint, _ in probed.values() if endpoint)
+    several = site.most_gateways > 1
     return Service(
         name=names.GATEWAY.service,
         image=site.images["gateway"],
@@ -63,16 +66,20 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
                 )
                 for name, (number, field, key) in _PUBLISHED.items()
             ),
-            Port(name=names.GATEWAY_INTERNAL.port, number=8090),
+            Port(name=names.GATEWAY_INTERNAL.port, number=_INTERNAL_PORT),
         ),
         probe=ExecProbe(command=("python", "-m", "gateway.healthcheck"), deadline_seconds=120),
+        own_probe=HttpProbe(port=names.GATEWAY_INTERNAL.port, path="/ready"),
         memory_mib=192,
         cpus=1,
         user=OWN_USER,
         # Not the services that it asks about: it starts beside them, and its deadline when no task is left.
         needs=tuple(workload.name for workload in others if isinstance(workload, Task)),
-        connects=tuple(dict.fromkeys((*backends, *asked, names.COLLECTOR_HTTP))),
-        stop_grace_seconds=10,
+        connects=tuple(
+            dict.fromkeys((*backends, *asked, names.COLLECTOR_HTTP, *((names.GATEWAY_INTERNAL,) if several else ())))
+        ),
+        stop_grace_seconds=10 + (DRAIN_SECONDS if several else 0),
+        peers=True,
     )
 
 
@@ -92,6 +99,14 @@ def _probes(others: tuple[Workload, ...]) -> dict[str, tuple[Endpoint | None, st
                 case None:
                     pass
     return probes
+
+
+def _of_several() -> dict[str, Any]:
+    """What a replica has to know that is not alone."""
+    return {
+        "limits": {"drain_seconds": DRAIN_SECONDS},
+        "alerts": {"peers": [f"gateway-peers:{_INTERNAL_PORT}"]},
+    }
 
 
 def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, tuple[Endpoint | None, str]]) -> str:
@@ -127,12 +142,20 @@ def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, t
             {"service": service, "url": url(endpoint, path) if endpoint else None}
             for service, (endpoint, path) in sorted(probes.items())
         ],
+        **_browsers(site),
+        **(_of_several() if site.most_gateways > 1 else {}),
         "telemetry": {"otlp_endpoint": url(names.COLLECTOR_HTTP, "/v1/traces")},
         "status_page": {
             "settings": [
-                {"name": setting.name, "value": setting.url(setting.local_address(site.config), "{token}")}
+                {"name": setting.name, "value": setting.url_for_people(site.config, "{token}")}
                 for setting in compass_settings()
             ],
         },
     }
     return yaml.safe_dump(document, sort_keys=False, width=120)
+
+
+def _browsers(site: Site) -> dict[str, Any]:
+    """The names that the gateway is asked for by, where they are not the defaults."""
+    host = site.config.ingress_host
+    return {"browsers": {"allowed_hosts": ["localhost", "127.0.0.1", "[::1]", "gateway", f"*.{host}"]}} if host else {}

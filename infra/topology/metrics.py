@@ -57,7 +57,11 @@ def prometheus(site: Site) -> Service:
         names.ALERTMANAGER,
         *((names.TEMPO, names.GRAFANA, names.MCP_GRAFANA) if site.upstream else (names.JAEGER_METRICS,)),
     ]
-    jobs = ("tempo", "grafana") if site.upstream else ("jaeger",)
+    jobs = (
+        "sample-app-replicas" if site.most_sample_apps > 1 else "sample-app",
+        "gateway-replicas" if site.most_gateways > 1 else "gateway",
+        *(("tempo", "grafana") if site.upstream else ("jaeger",)),
+    )
     return Service(
         name=names.PROMETHEUS.service,
         image=site.images["prometheus"],

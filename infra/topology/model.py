@@ -184,9 +184,27 @@ class Service(Container):
     ports: tuple[Port, ...] = ()
     probe: Probe | None = None
     """Required; the validator says so in a sentence instead of a traceback."""
+    own_probe: HttpProbe | None = None
+    """Whether the service itself answers, where ``probe`` says more: the gateway's is the health of the whole demo.
+
+    A target that sends requests only to what is ready asks this one, or a dead back end would close the front door;
+    one that has a single state of health for each container asks ``probe``, which implies it.
+    """
     needs: tuple[str, ...] = ()
     """What starts before it, acyclic: services with an exec probe are ready then, others started, and tasks done."""
     sidecars: tuple[Sidecar, ...] = ()
+    peers: bool = False
+    """Whether several replicas of it may run; ``peers_name`` is then the name of each single one of them."""
+
+    @property
+    def peers_name(self) -> str:
+        """The DNS name that stands for every single replica."""
+        return f"{self.name}-peers"
+
+    @property
+    def gate(self) -> Probe | None:
+        """The probe that says whether requests may be sent here."""
+        return self.own_probe or self.probe
 
     def port(self, name: str) -> Port:
         """The port of that name; raises ``KeyError``."""

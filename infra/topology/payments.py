@@ -4,13 +4,40 @@ from infra.topology import names
 from infra.topology.model import Exposure, HttpProbe, Port, Scratch, Service
 from infra.topology.site import Site, secret_file
 
-__all__ = ["sample_app", "traffic"]
+__all__ = ["DRAIN_SECONDS", "connection_limit", "sample_app", "traffic"]
 
 OWN_USER = 10001
+DRAIN_SECONDS = 5
+"""How long one of several replicas serves on after it was told to stop: until every node routes around it."""
+
+_ADMIN_PORT = 8001
+# One replica's share: of the pool for requests, and of the connections beside it.
+_POOL = 12
+_BESIDE = 3
+# The server takes 100: its operators, the exporter and the owner of the database keep the rest.
+_DIVIDED = 72
+_LEAST_LIMIT = 40
+
+
+def _pool_size(replicas: int) -> int:
+    """Connections of each replica's pool. During an update there is one replica more."""
+    return max(2, min(_POOL, _DIVIDED // (replicas + 1) - _BESIDE))
+
+
+def connection_limit(site: Site) -> int:
+    """Connections that the service's role may have: for all replicas, one more of them, and pools that change."""
+    replicas = site.most_sample_apps
+    return max(_LEAST_LIMIT, (replicas + 1) * (_pool_size(replicas) + _BESIDE) + 10)
 
 
 def sample_app(site: Site) -> Service:
     """The payment service; ``payment-service`` in every signal."""
+    several = site.most_sample_apps > 1
+    shared = {
+        "PAYMENT_PEERS": f"sample-app-peers:{_ADMIN_PORT}",
+        "PAYMENT_POOL_MAX_SIZE": str(_pool_size(site.most_sample_apps)),
+        "PAYMENT_DRAIN_SECONDS": str(DRAIN_SECONDS),
+    }
     return Service(
         name=names.SAMPLE_APP.service,
         image=site.images["sample-app"],
@@ -19,6 +46,7 @@ def sample_app(site: Site) -> Service:
             "PAYMENT_DB_HOST": names.POSTGRES.service,
             "PAYMENT_OTLP_ENDPOINT": "http://collector:4318",
             "PAYMENT_ENVIRONMENT": site.stack,
+            **(shared if several else {}),
         },
         files=(secret_file(names.PAYMENT_APP_PASSWORD),),
         scratch=(Scratch(path="/tmp", size_mib=16),),  # noqa: S108
@@ -30,15 +58,16 @@ def sample_app(site: Site) -> Service:
                 host_port=site.config.host_port("app_port"),
                 host_port_key="appPort",
             ),
-            Port(name=names.SAMPLE_APP_ADMIN.port, number=8001),
+            Port(name=names.SAMPLE_APP_ADMIN.port, number=_ADMIN_PORT),
         ),
         probe=HttpProbe(port=names.SAMPLE_APP.port, path="/health/ready"),
         memory_mib=192,
         cpus=1,
         user=OWN_USER,
         needs=("database",),
-        connects=(names.POSTGRES, names.COLLECTOR_HTTP),
-        stop_grace_seconds=35,
+        connects=(names.POSTGRES, names.COLLECTOR_HTTP, *((names.SAMPLE_APP_ADMIN,) if several else ())),
+        stop_grace_seconds=35 + (DRAIN_SECONDS if several else 0),
+        peers=True,
     )
 
 

@@ -2,6 +2,7 @@
 
 from infra.topology import names
 from infra.topology.model import Endpoint, ExecProbe, Exposure, HttpProbe, Port, Scratch, Service, Sidecar, Task, Volume
+from infra.topology.payments import connection_limit
 from infra.topology.site import Site, secret_file
 
 __all__ = ["POSTGRES_USER", "database_task", "postgres"]
@@ -103,7 +104,11 @@ def database_task(site: Site) -> Task:
         name="database",
         image=site.images["sample-app"],
         command=("payment_service.database",),
-        env={"PAYMENT_DB_HOST": database.service, "PAYMENT_SEED_PAYMENTS": str(site.config.seed_payments)},
+        env={
+            "PAYMENT_DB_HOST": database.service,
+            "PAYMENT_SEED_PAYMENTS": str(site.config.seed_payments),
+            **({"PAYMENT_APP_CONNECTION_LIMIT": str(connection_limit(site))} if site.most_sample_apps > 1 else {}),
+        },
         files=tuple(secret_file(name) for name in passwords),
         memory_mib=128,
         cpus=1,

@@ -7,7 +7,7 @@ from infra.config import DemoConfig
 from infra.topology import names
 from infra.topology.model import Endpoint
 
-__all__ = ["ConnectionSetting", "compass_settings"]
+__all__ = ["ConnectionSetting", "compass_settings", "edge_host"]
 
 _USER: Final = "compass"
 
@@ -27,15 +27,19 @@ class ConnectionSetting:
         """Whether the value holds the token."""
         return self.authenticated or self.endpoint is None
 
-    def url(self, address: str, token: str) -> str:
+    def url(self, address: str, token: str, *, scheme: str = "http") -> str:
         """The value for an endpoint at ``host:port``."""
         if self.endpoint is None:
             return token
-        return f"http://{_USER}:{token}@{address}" if self.authenticated else f"http://{address}"
+        return f"{scheme}://{_USER}:{token}@{address}" if self.authenticated else f"{scheme}://{address}"
 
-    def local_address(self, config: DemoConfig) -> str:
-        """``host:port`` on a laptop."""
-        return f"127.0.0.1:{config.host_port(_HOST_PORTS[self.endpoint])}" if self.endpoint else ""
+    def url_for_people(self, config: DemoConfig, token: str) -> str:
+        """The value outside of the demo: below the ingress's host if it is at the edge and there is one, else local."""
+        if self.endpoint is None:
+            return token
+        if config.ingress_host and self.endpoint.service == names.GATEWAY.service:
+            return self.url(edge_host(config.ingress_host, self.endpoint.port), token, scheme="https")
+        return self.url(f"127.0.0.1:{config.host_port(_HOST_PORTS[self.endpoint])}", token)
 
 
 _HOST_PORTS: Final = {
@@ -47,6 +51,11 @@ _HOST_PORTS: Final = {
     names.COLLECTOR_GRPC: "otlp_grpc_port",
     names.SAMPLE_APP: "app_port",
 }
+
+
+def edge_host(ingress_host: str, port: str) -> str:
+    """The name of a port at the edge on an ingress: each is a host of its own, since agents put paths behind it."""
+    return f"{port}.{ingress_host}"
 
 
 def compass_settings() -> tuple[ConnectionSetting, ...]:

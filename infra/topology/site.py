@@ -25,6 +25,16 @@ class Site:
         """Whether official images run, Grafana and Tempo among them."""
         return self.config.distribution is Distribution.UPSTREAM
 
+    @property
+    def most_gateways(self) -> int:
+        """Replicas of the gateway."""
+        return self.config.gateway_replicas
+
+    @property
+    def most_sample_apps(self) -> int:
+        """Replicas of the sample app that may run, those of an autoscaler included."""
+        return max(self.config.sample_app_replicas, self.config.sample_app_max_replicas)
+
     def file(self, path: str, source: str) -> File:
         """A file of ``observability/`` mounted at ``path``."""
         return File(path=path, content=(REPOSITORY / "observability" / source).read_text(encoding="utf-8"))

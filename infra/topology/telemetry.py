@@ -1,7 +1,7 @@
 """Logs and traces: the Collector and the stores behind it."""
 
 from infra.topology import names
-from infra.topology.model import Exposure, HttpProbe, Port, Service, Volume
+from infra.topology.model import Exposure, HttpProbe, Port, Scratch, Service, Volume
 from infra.topology.site import Site
 
 __all__ = ["collector", "jaeger", "loki", "tempo"]
@@ -18,6 +18,8 @@ def loki(site: Site) -> Service:
         env={"GOMEMLIMIT": "56MiB"},
         files=(site.file("/etc/loki/loki.yaml", "loki/loki.yaml"),),
         volumes=(Volume(name="loki", path="/loki", size_mib=1024),),
+        # Where its retention notes the chunks to delete; without it nothing is ever deleted.
+        scratch=(Scratch(path="/tmp", size_mib=16),),  # noqa: S108
         ports=(Port(name=names.LOKI.port, number=3100),),
         probe=HttpProbe(port=names.LOKI.port, path="/ready"),
         memory_mib=256,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from infra.errors import DemoError
-from infra.topology.model import Container, Endpoint, Exposure, HttpProbe, Service, Sidecar, Topology
+from infra.topology.model import Container, Endpoint, Exposure, HttpProbe, Service, Topology
 
 __all__ = ["TopologyError", "validate"]
 
@@ -34,6 +34,7 @@ def validate(topology: Topology) -> Topology:
         *_connects(topology),
         *_ports(topology),
         *_containers(topology),
+        *_probes(topology),
         *_volumes(topology),
     ]
     if faults:
@@ -121,10 +122,15 @@ def _containers(topology: Topology) -> Iterator[str]:
         for path, count in Counter(_mount_paths(container)).items():
             if count > 1:
                 yield f"{container.name}: {path} is mounted {count} times"
-        if isinstance(container, Service | Sidecar) and isinstance(container.probe, HttpProbe):
-            names = {port.name for port in container.ports}
-            if container.probe.port not in names:
-                yield f"{container.name}: its probe asks the port {container.probe.port}, which it does not have"
+
+
+def _probes(topology: Topology) -> Iterator[str]:
+    for service in topology.services:
+        for member in (service, *service.sidecars):
+            names = {port.name for port in member.ports}
+            for probe in (member.probe, service.own_probe if member is service else None):
+                if isinstance(probe, HttpProbe) and probe.port not in names:
+                    yield f"{member.name}: its probe asks the port {probe.port}, which it does not have"
 
 
 def _mount_paths(container: Container) -> list[str]:

@@ -21,7 +21,9 @@ from payment_service.domain.reference import ReferenceData
 from payment_service.domain.refunds import Refunds
 from payment_service.domain.settlement import Settlement
 from payment_service.health import Health
+from payment_service.live_changes import LiveChanges
 from payment_service.live_settings import LiveSettings
+from payment_service.peers import Peers
 from payment_service.problems import Problem, answer_exception, answer_http_exception, answer_problem
 from payment_service.retention import Retention
 from payment_service.routes import trigger
@@ -43,6 +45,7 @@ _BACKGROUND_POOL = 3
 _BACKGROUND_ACQUIRE = 5.0
 _REFERENCE_INTERVAL = 5.0
 _DAYS_INTERVAL = 300.0
+_PEERS_INTERVAL = 1.0
 _FLUSH_TIMEOUT = 3.0
 
 
@@ -73,6 +76,8 @@ class Service:
         self._background_pool = ConnectionPool(
             settings, self.credential.read, max_size=_BACKGROUND_POOL, acquire_timeout=_BACKGROUND_ACQUIRE
         )
+        self._changes = LiveChanges(self.live, self.credential, [self.pool, self._background_pool])
+        self._peers = Peers(settings.peers, self._changes) if settings.peers else None
         self.database = Database(settings, self.pool, self.tracer, self.metrics, settings.db_name)
         # What the background does must not colour the metrics of requests.
         background = Database(settings, self._background_pool, self.tracer, Metrics(), f"{settings.db_name} background")
@@ -97,7 +102,8 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether new requests are welcome."""
-        return self.reference.loaded and not self.draining
+        agreed = self._peers is None or self._peers.asked
+        return self.reference.loaded and agreed and not self.draining
 
     def public_app(self) -> ASGIApp:
         """What the public port serves."""
@@ -111,7 +117,7 @@ class Service:
 
     def admin_app(self) -> ASGIApp:
         """What the internal port serves."""
-        return _starlette(AdminRoutes(self.live, self.credential, [self.pool, self._background_pool]).routes())
+        return _starlette(AdminRoutes(self._changes, self._peers).routes())
 
     async def start(self) -> None:
         """Start everything that runs beside requests. Needs no database."""
@@ -119,6 +125,8 @@ class Service:
             self.exporter.start()
         await self.pool.open()
         await self._background_pool.open()
+        if self._peers is not None:
+            self._begin_job("settings of replicas", _PEERS_INTERVAL, self._peers.pull)
         self._begin_job("reference data", _REFERENCE_INTERVAL, self.reference.refresh)
         self._begin_job("warm up", float("inf"), lambda: self.pool.warm_up(self.settings.pool_min_size))
         if self.settings.retention_enabled:

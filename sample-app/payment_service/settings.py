@@ -144,6 +144,12 @@ class ServiceSettings(DatabaseAddress):
         default=None, max_length=255, description="service.instance.id in telemetry; else the host name."
     )
 
+    peers: str = Field(
+        default="",
+        pattern=r"^([a-z0-9.-]+:[0-9]{1,5}(,[a-z0-9.-]+:[0-9]{1,5})*)?$",
+        description="Admin ports of all replicas, as HOST:PORT with commas between; a name may stand for several.",
+    )
+
     incident_runner_url: HttpBase | None = Field(
         default=None, description="Where POST /trigger-incident is forwarded to; none: answered with 503."
     )

@@ -4,9 +4,9 @@ from collections.abc import Generator
 
 import pytest
 from eventually import eventually
-from live_stack import Stack, Telemetry, make_stack
+from live_stack import KIND, Stack, Telemetry, make_stack
 
-from cli.destroy import remove_leftovers
+from cli.platforms.docker import remove_leftovers
 from toolchain.engine import Engine
 
 
@@ -19,11 +19,14 @@ def engine() -> Engine:
 def stack(tmp_path_factory: pytest.TempPathFactory, engine: Engine) -> Generator[Stack]:
     """The default stack, brought up once for all tests that only look; the seed is as large as a user's."""
     one = make_stack(tmp_path_factory.mktemp("stack"), "itest", 20000)
-    remove_leftovers(engine, one.name)
-    one.succeed("up", one.name)
-    yield one
+    if KIND == "airgap":
+        remove_leftovers(engine, one.name)
+    one.succeed("up", one.name, timeout=600)
+    with one.reachable():
+        yield one
     one.demo("destroy", one.name)
-    remove_leftovers(engine, one.name)
+    if KIND == "airgap":
+        remove_leftovers(engine, one.name)
 
 
 @pytest.fixture(scope="session")

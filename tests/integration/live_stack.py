@@ -1,23 +1,29 @@
-"""A stack of its own for the tests: real engine, real Docker, a copy of the checkout, other ports and names."""
+"""A stack of its own for the tests: real engine, real platform, a copy of the checkout, other ports and names."""
 
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import requests
 import yaml
+from eventually import eventually
 
 from infra.paths import HOME_VARIABLE, REPOSITORY, DemoHome
 from toolchain.engine import Engine
 
 LABEL = "compass-demo.stack"
+KIND_VARIABLE = "COMPASS_TEST_STACK"
+"""Names the stack that the tests' own are copies of: airgap (Docker) or lab (Kubernetes)."""
+KIND = os.environ.get(KIND_VARIABLE, "airgap")
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Stack:
     checkout: Path
     home: Path
     offset: int
+    kind: str = "airgap"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -103,12 +110,61 @@ class Stack:
         return f"compass-{self.name}-{service}"
 
     @property
+    def namespace(self) -> str:
+        return f"compass-{self.name}"
+
+    @property
     def settings(self) -> Mapping[str, str]:
         return self.json("env", self.name)
 
+    def address_inside(self, service: str) -> str:
+        """An address of a service that this machine reaches and nobody else does: of its container or of its pod."""
+        if self.kind == "lab":
+            from live_cluster import pod_address  # noqa: PLC0415 # only where there is a cluster
 
-def make_stack(folder: Path, name: str, offset: int, **config: Any) -> Stack:
-    """A checkout with one more stack, and a home that shares the tools of this machine's."""
+            return pod_address(self, service)
+        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        inspect = ["docker", "inspect", "--format", template, self.container(service)]
+        return subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.strip()
+
+    @contextmanager
+    def reachable(self) -> Generator[None]:
+        """Its addresses on this machine answer: Docker publishes them, a cluster needs a tunnel."""
+        if self.kind != "lab":
+            yield
+            return
+        with self.tunnel():
+            yield
+
+    @contextmanager
+    def tunnel(self) -> Generator["subprocess.Popen[str]"]:
+        """A ``./demo tunnel`` that serves; ended as a person ends it."""
+        with (self.home / "tunnel.log").open("w+") as log:
+            running = subprocess.Popen(
+                self.command("tunnel", self.name),
+                cwd=self.checkout,
+                env={**self.environment, "PYTHONUNBUFFERED": "1"},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
+            )
+            try:
+                eventually(lambda: "Ctrl-C ends it" in _written(log) or running.poll() is not None, seconds=30)
+                assert running.poll() is None, _written(log)
+                yield running
+            finally:
+                running.send_signal(signal.SIGINT)
+                running.wait(timeout=20)
+
+
+def _written(log: IO[str]) -> str:
+    return Path(log.name).read_text()
+
+
+def make_stack(folder: Path, name: str, offset: int, kind: str = KIND, **config: Any) -> Stack:
+    """A checkout with one more stack like ``kind``, and a home that shares the tools of this machine's."""
     checkout = folder / "checkout"
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -121,16 +177,16 @@ def make_stack(folder: Path, name: str, offset: int, **config: Any) -> Stack:
         if (REPOSITORY / file).is_file():
             (checkout / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(REPOSITORY / file, checkout / file)
-    airgap = yaml.safe_load((REPOSITORY / "Pulumi.airgap.yaml").read_text())
-    airgap["config"].update({f"compass-demo:{key}": value for key, value in {"portOffset": offset, **config}.items()})
-    (checkout / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(airgap))
+    like = yaml.safe_load((REPOSITORY / f"Pulumi.{kind}.yaml").read_text())
+    like["config"].update({f"compass-demo:{key}": value for key, value in {"portOffset": offset, **config}.items()})
+    (checkout / f"Pulumi.{name}.yaml").write_text(yaml.safe_dump(like))
     home = folder / "home"
     home.mkdir(mode=0o700)
-    for shared in ("tools", "pulumi-home", "cache"):
+    for shared in ("tools", "pulumi-home", "cache", *(("cluster",) if kind == "lab" else ())):
         (DemoHome.default().root / shared).mkdir(parents=True, exist_ok=True)
         (home / shared).symlink_to(DemoHome.default().root / shared)
     (checkout / ".venv").symlink_to(REPOSITORY / ".venv")
-    return Stack(name, checkout, home, offset)
+    return Stack(name, checkout, home, offset, kind)
 
 
 def what_is_left(engine: Engine, name: str) -> list[str]:

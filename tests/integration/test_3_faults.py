@@ -15,7 +15,7 @@ import pytest
 from eventually import eventually
 from live_stack import Stack, make_stack, what_is_left
 
-from cli.destroy import remove_leftovers
+from cli.platforms.docker import remove_leftovers
 from infra.paths import REPOSITORY
 from toolchain.engine import Engine
 

@@ -36,7 +36,8 @@ def _load(name: str) -> dict[str, Any]:
 
 
 def _jobs() -> list[dict[str, Any]]:
-    files = ["prometheus/prometheus.yml", *(f"prometheus/scrape/{name}.yml" for name in ("jaeger", "tempo", "grafana"))]
+    scrape = ("sample-app", "gateway", "jaeger", "tempo", "grafana")
+    files = ["prometheus/prometheus.yml", *(f"prometheus/scrape/{name}.yml" for name in scrape)]
     return [job for name in files for job in _load(name)["scrape_configs"]]
 
 
@@ -49,6 +50,18 @@ def test_every_job_asks_a_service_of_the_topology_and_has_a_name_of_its_own() ->
     jobs = _jobs()
     assert len({job["job_name"] for job in jobs}) == len(jobs)
     assert {target for job in jobs for config in job["static_configs"] for target in config["targets"]} <= SERVICES
+
+
+@pytest.mark.parametrize("service", ["sample-app", "gateway"])
+def test_replicas_are_scraped_one_by_one_and_otherwise_like_a_single_one(service: str) -> None:
+    (one,) = _load(f"prometheus/scrape/{service}.yml")["scrape_configs"]
+    (several,) = _load(f"prometheus/scrape/{service}-replicas.yml")["scrape_configs"]
+    (static,) = one.pop("static_configs")
+    (found,) = several.pop("dns_sd_configs")
+    assert one == several
+    assert static["targets"] == [f"{service}:{found['port']}"]
+    assert found["names"] == [f"{service}-peers"]
+    assert found["type"] == "A"
 
 
 def test_every_address_in_every_file_is_a_service_of_the_topology() -> None:

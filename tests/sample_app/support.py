@@ -175,9 +175,9 @@ class Process:
 
 
 @contextmanager
-def process(place: Place, folder: Path, **changes: object) -> Generator[Process]:
+def process(place: Place, folder: Path, *, admin_port: int | None = None, **changes: object) -> Generator[Process]:
     """A service in a process of its own, once it is ready."""
-    port, admin_port = free_port(), free_port()
+    port, admin_port = free_port(), admin_port or free_port()
     environment = place.environment("service", port=port, admin_port=admin_port, **changes)
     output = folder / f"output-{port}"
     with output.open("wb") as out:

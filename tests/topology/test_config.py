@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 import yaml
 
-from infra.config import PROJECT, DemoConfig, Distribution, load_stack_config, stack_names
+from infra.config import PROJECT, DemoConfig, Distribution, TargetKind, load_stack_config, stack_names
 from infra.errors import ConfigError
 from infra.paths import REPOSITORY
+from infra.topology import names
 
 
 def parse(**values: Any) -> DemoConfig:
@@ -24,7 +25,7 @@ def test_strings_are_read_as_pulumi_hands_them_out() -> None:
     ("values", "sentence"),
     [
         ({"grafanPort": 1}, "unknown key compass-demo:grafanPort; did you mean compass-demo:grafanaPort?"),
-        ({"zzz": 1}, "unknown key compass-demo:zzz; known keys: appPort"),
+        ({"zzz": 1}, "unknown key compass-demo:zzz; known keys: allowLocalState"),
         ({"seedPayments": "many"}, "compass-demo:seedPayments"),
         ({"seedPayments": 5}, "greater than or equal to 10000"),
         ({"appPort": 70000}, "less than or equal to 65535"),
@@ -34,6 +35,26 @@ def test_strings_are_read_as_pulumi_hands_them_out() -> None:
         ({"gatewayToken": "with a blank and more than sixteen"}, "must be at least 16 letters"),
         ({"imageMirror": "https://x"}, "compass-demo:imageMirror"),
         ({"grafana_port": 3000}, "unknown key compass-demo:grafana_port"),
+        ({"postgresPassword": "short"}, "must be at least 16 letters"),
+        ({"namespace": "No"}, "compass-demo:namespace"),
+        ({"namespace": "kube-public", "target": "kubernetes"}, "the namespace kube-public is the cluster's own"),
+        ({"namespace": "default", "target": "kubernetes"}, "the namespace default is the cluster's own"),
+        ({"imageRegistry": "https://registry"}, "compass-demo:imageRegistry"),
+        ({"ingressHost": "*.example.com"}, "compass-demo:ingressHost"),
+        ({"owner": "team a"}, "compass-demo:owner"),
+        ({"sampleAppReplicas": 11}, "less than or equal to 10"),
+        ({"timeToLiveHours": -1}, "greater than or equal to 0"),
+        ({"secretsSource": "vault"}, "Input should be 'generated' or 'config'"),
+        ({"sampleAppReplicas": 2}, "the target docker cannot honour sampleAppReplicas"),
+        ({"ingressHost": "demo.example.com"}, "the target docker cannot honour ingressHost"),
+        (
+            {"target": "kubernetes", "sampleAppReplicas": 3, "sampleAppMaxReplicas": 2},
+            "sampleAppMaxReplicas 2 is below sampleAppReplicas",
+        ),
+        (
+            {"target": "kubernetes", "gatewayAuthentication": "loopback-open"},
+            "gatewayAuthentication must be required on kubernetes",
+        ),
     ],
 )
 def test_a_wrong_key_or_value_is_one_sentence_with_the_file(values: dict[str, Any], sentence: str) -> None:
@@ -48,6 +69,9 @@ def test_a_secret_is_not_repeated_in_the_message() -> None:
         parse(gatewayToken="hunter2hunter2!!")
     assert "hunter2" not in str(raised.value)
     assert "hunter2hunter2xx" not in repr(parse(gatewayToken="hunter2hunter2xx"))
+    with pytest.raises(ConfigError) as raised:
+        parse(paymentAppPassword="hunter2hunter2!!")
+    assert "hunter2" not in str(raised.value)
 
 
 def test_an_empty_token_means_a_generated_one() -> None:
@@ -78,7 +102,8 @@ def test_every_committed_stack_is_valid(stack: str) -> None:
 
 def test_an_unknown_stack_is_named_with_those_that_exist() -> None:
     with pytest.raises(
-        ConfigError, match=r"Unknown stack 'prod': there is no Pulumi.prod.yaml; known stacks: airgap, local"
+        ConfigError,
+        match=r"Unknown stack 'prod': there is no Pulumi.prod.yaml; known stacks: airgap, cloud, lab, local",
     ):
         load_stack_config(REPOSITORY, "prod")
 
@@ -95,3 +120,32 @@ def test_other_namespaces_and_encrypted_values_are_left_to_pulumi(tmp_path: Path
     }
     (tmp_path / "Pulumi.x.yaml").write_text(yaml.safe_dump(document))
     assert load_stack_config(tmp_path, "x") == DemoConfig(traffic_rate=5)
+
+
+def test_every_secret_of_the_topology_has_a_key_that_is_secret() -> None:
+    for name in names.POSTGRES_PASSWORD, names.PAYMENTS_OWNER_PASSWORD, names.PAYMENT_APP_PASSWORD, names.GATEWAY_TOKEN:
+        config = parse(**{DemoConfig.secret_key(name): "0123456789abcdef"})
+        assert config.secret(name) == "0123456789abcdef"
+        assert "0123456789abcdef" not in repr(config)
+    assert parse().secret(names.POSTGRES_EXPORTER_PASSWORD) is None
+
+
+def test_the_stacks_on_a_cluster_hold_no_secret_and_cloud_explains_every_key() -> None:
+    for stack in ("lab", "cloud"):
+        document = yaml.safe_load((REPOSITORY / f"Pulumi.{stack}.yaml").read_text())
+        assert load_stack_config(REPOSITORY, stack).target is TargetKind.KUBERNETES
+        assert not any(isinstance(value, dict) for value in document["config"].values())
+    text = (REPOSITORY / "Pulumi.cloud.yaml").read_text()
+    assert "encryptionsalt" not in yaml.safe_load(text)
+    lines = text.splitlines()
+    # What a comment explains: the line above, or the one above its neighbours.
+    for number, line in enumerate(lines):
+        if line.startswith(f"  {PROJECT}:"):
+            above = next(one for one in reversed(lines[:number]) if not one.startswith(f"  {PROJECT}:"))
+            assert above.startswith("  #") or line == f"  {PROJECT}:target: kubernetes", line
+
+
+def test_the_file_of_the_cloud_stack_has_every_key_that_is_for_a_cluster() -> None:
+    declared = yaml.safe_load((REPOSITORY / "Pulumi.yaml").read_text())["config"]
+    ours = {key for key, entry in declared.items() if entry["description"].startswith("Kubernetes only.")}
+    assert ours <= set(yaml.safe_load((REPOSITORY / "Pulumi.cloud.yaml").read_text())["config"])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import yaml
@@ -95,14 +96,19 @@ def test_every_service_is_scraped_that_has_metrics(topology: Topology) -> None:
         yaml.safe_load(file.content) for file in prometheus.files if isinstance(file, File) and "rules" not in file.path
     ]
     targets = {
-        target
-        for document in documents
-        for job in document["scrape_configs"]
-        for static in job["static_configs"]
-        for target in static["targets"]
+        target for document in documents for job in document["scrape_configs"] for target in _targets(topology, job)
     }
     scraped = {topology.address(endpoint) for endpoint in prometheus.connects} - {"alertmanager:9093"}
     assert targets - {"localhost:9090", "alertmanager:9093"} == scraped
+
+
+def _targets(topology: Topology, job: dict[str, Any]) -> list[str]:
+    """The addresses of a job; a name of peers stands for the service that they are replicas of."""
+    services = {service.peers_name: service.name for service in topology.services if service.peers}
+    fixed = [target for static in job.get("static_configs", ()) for target in static["targets"]]
+    found = [f"{services[name]}:{one['port']}" for one in job.get("dns_sd_configs", ()) for name in one["names"]]
+    assert bool(fixed) != bool(found)
+    return fixed + found
 
 
 def test_addresses_in_configuration_files_are_connections_of_the_topology(topology: Topology) -> None:
@@ -178,3 +184,10 @@ def test_every_container_runs_as_a_numeric_user(topology: Topology) -> None:
 
 def test_the_memory_limits_fit_a_laptop(topology: Topology) -> None:
     assert sum(container.memory_mib for container in topology.containers()) < 5 * 1024
+
+
+def test_lokis_retention_has_room_for_its_notes(topology: Topology) -> None:
+    """It makes them in the temporary folder, which a read-only root or an image of one program does not have."""
+    config = yaml.safe_load(text(topology.service("loki"), "/etc/loki/loki.yaml"))
+    assert config["compactor"]["retention_enabled"]
+    assert "/tmp" in {scratch.path for scratch in topology.service("loki").scratch}

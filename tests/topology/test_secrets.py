@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from infra.config import DemoConfig
 from infra.errors import ConfigError
 from infra.stack_secrets import StackSecrets
 
@@ -50,3 +51,13 @@ def test_a_damaged_file_is_a_sentence(tmp_path: Path, content: str) -> None:
 def test_values_do_not_appear_in_the_representation(tmp_path: Path) -> None:
     secrets = StackSecrets.load_or_create(tmp_path, ["a"])
     assert secrets.values["a"] not in repr(secrets)
+
+
+def test_configured_secrets_are_taken_as_they_are_and_keep_their_generation() -> None:
+    first = DemoConfig.parse({"gatewayToken": "0123456789abcdef"}, where="x")
+    other = DemoConfig.parse({"gatewayToken": "fedcba9876543210"}, where="x")
+    made = StackSecrets.configured("cloud", first, ["gateway-token"])
+    assert made.values == {"gateway-token": "0123456789abcdef"}
+    assert StackSecrets.configured("cloud", other, ["gateway-token"]).generation == made.generation
+    with pytest.raises(ConfigError, match="compass-demo:postgresPassword is not set"):
+        StackSecrets.configured("cloud", first, ["gateway-token", "postgres-password"])

@@ -50,6 +50,10 @@ LOGS = Volume(name="logs", path="/logs", size_mib=1)
 
 FAULTS: dict[str, tuple[Callable[[], tuple[Any, ...]], str]] = {
     "unknown need": (lambda: (service(needs=("db",)),), "web: needs db, which does not exist"),
+    "own probe of an unknown port": (
+        lambda: (service(ports=(HTTP,), own_probe=HttpProbe(port="other", path="/")),),
+        "web: its probe asks the port other, which it does not have",
+    ),
     "cycle": (
         lambda: (service("a", needs=("b",)), service("b", needs=("c",)), service("c", needs=("a",))),
         "needs itself",

@@ -22,7 +22,10 @@ class Registration:
     urn: str
     parent: str
     dependencies: frozenset[str]
+    provider: str
+    version: str
     delete_before_replace: bool
+    deleted_with: str
     inputs: Mapping[str, Any]
 
 
@@ -50,7 +53,10 @@ class Recorder(mocks.MockMonitor):
                     urn=answer.urn,
                     parent=request.parent,
                     dependencies=frozenset(request.dependencies),
+                    provider=request.provider,
+                    version=request.version,
                     delete_before_replace=request.deleteBeforeReplace,
+                    deleted_with=request.deletedWith,
                     inputs=pulumi.runtime.rpc.deserialize_properties(request.object, keep_unknowns=True),
                 )
             )
@@ -79,6 +85,15 @@ class Echo(mocks.Mocks):
 
     def call(self, args: mocks.MockCallArgs) -> tuple[dict[str, Any], None]:
         raise AssertionError(f"the program calls no provider function, but {args.token} was called")
+
+
+def plain(value: Any) -> Any:
+    """A property as YAML would show it: the wire knows no whole numbers, and wraps what is secret."""
+    if isinstance(value, dict):
+        return plain(value["value"]) if is_secret(value) else {key: plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def is_secret(value: Any) -> bool:

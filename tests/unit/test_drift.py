@@ -7,7 +7,7 @@ import pytest
 from fake_engine import FakeEngine, container
 from small_topology import TOPOLOGY
 
-from cli.drift import deviations
+from cli.platforms.docker_drift import deviations
 from toolchain.engine import Engine
 
 

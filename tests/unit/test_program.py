@@ -1,43 +1,30 @@
-"""The whole program under mocks: every stack, up and preview."""
+"""The whole program under mocks on Docker: every stack, up and preview."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pulumi
 import pytest
 from pulumi_recorder import Recorder
+from rendered_stacks import Run, render, topology_of
 
-from infra.config import load_stack_config, stack_names
+from infra.config import TargetKind, stack_names
 from infra.errors import ConfigError
-from infra.outputs import outputs
 from infra.paths import REPOSITORY
-from infra.program import make_topology, read_config
-from infra.stack_secrets import StackSecrets
-from infra.targets.docker.hooks import NoHooks
-from infra.targets.docker.target import DockerTarget
+from infra.program import read_config
 from infra.topology.settings import compass_settings
 
-Run = Callable[[str, Callable[[], dict[str, Any]]], Recorder]
 CONTAINER = "docker:index/container:Container"
 
 
-def program(stack: str) -> dict[str, Any]:
-    config = load_stack_config(REPOSITORY, stack)
-    topology = make_topology(stack, config)
-    secrets = StackSecrets.ephemeral(topology.secrets)
-    deployment = DockerTarget(stack, hooks=NoHooks()).deploy(topology, secrets)
-    return outputs(config, topology, deployment, secrets)
-
-
 @pytest.fixture(scope="module", params=stack_names(REPOSITORY))
-def rendered(request: pytest.FixtureRequest, run: Run) -> tuple[str, Recorder]:
+def rendered(request: pytest.FixtureRequest, run: Run, dry_run: bool) -> tuple[str, Recorder]:
     stack = str(request.param)
-    return stack, run(stack, lambda: program(stack))
+    return stack, render(run, stack, TargetKind.DOCKER, dry_run=dry_run)
 
 
 def test_every_container_of_the_topology_is_registered_with_its_name(rendered: tuple[str, Recorder]) -> None:
     stack, recorder = rendered
-    topology = make_topology(stack, load_stack_config(REPOSITORY, stack))
+    topology = topology_of(stack)
     assert {one.inputs["name"] for one in recorder.of_type(CONTAINER)} == {
         f"compass-{stack}-{container.name}" for container in topology.containers()
     }

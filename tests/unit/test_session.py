@@ -59,7 +59,7 @@ def test_of_several_stacks_one_must_be_named(home: DemoHome) -> None:
 
 @pytest.mark.parametrize("name", ["lokal", "", "../airgap"])
 def test_an_unknown_name_is_refused_with_the_known_ones(home: DemoHome, name: str) -> None:
-    with pytest.raises(DemoError, match="known stacks: airgap, local"):
+    with pytest.raises(DemoError, match="known stacks: airgap, cloud, lab, local"):
         the_stack(home, name)
 
 

@@ -16,7 +16,9 @@ from small_topology import DB, SCHEMA, WEB
 from stubs import always
 
 from cli import status as status_module
-from cli.status import StackStatus, _age, _judge, stack_status, status_table
+from cli.platforms import docker_status
+from cli.platforms.docker_status import _age, _judge
+from cli.status import StackStatus, stack_status, status_table
 from infra.topology import names
 from infra.topology.model import Container
 
@@ -72,7 +74,7 @@ def test_an_age_is_told_in_two_units_at_most(monkeypatch: pytest.MonkeyPatch, ag
             assert tz is UTC
             return now
 
-    monkeypatch.setattr(status_module, "datetime", Clock)
+    monkeypatch.setattr(docker_status, "datetime", Clock)
     assert _age((now - ago).strftime("%Y-%m-%dT%H:%M:%S.123456789Z")) == text
 
 

@@ -1,22 +1,16 @@
 """What must be true of the machine before anything is created; each fault is one sentence."""
 
-import contextlib
 import shutil
-import socket
 from collections.abc import Iterable, Iterator
-from typing import Any, Final
-
-import psutil
 
 from images.build import missing_images
 from infra.errors import DemoError
+from infra.ports import holder, is_taken, taken_sentence
 from infra.targets.docker.naming import LABEL_STACK, volume_name
-from infra.topology.model import Port, Service, Topology
+from infra.topology.model import Topology
 from toolchain.engine import Engine
 
 __all__ = ["check_disk", "check_images", "check_machine", "check_ports", "require"]
-
-_LOOPBACK: Final = "127.0.0.1"
 
 
 def require(faults: Iterable[str]) -> None:
@@ -35,11 +29,12 @@ def check_ports(topology: Topology, engine: Engine, stack: str) -> Iterator[str]
     ours = engine.published_ports(f"{LABEL_STACK}={stack}")
     for service, port in topology.published():
         number = port.host_port
-        if number is None or number in ours or not _taken(number):
+        if number is None or number in ours or not is_taken(number):
             continue
         # The engine does not list the ports of a container of ours that an interrupted `up` is just starting.
         if number not in engine.claimed_ports(f"{LABEL_STACK}={stack}"):
-            yield _port_sentence(service, port, number, _holder(engine, number))
+            container = engine.published_ports().get(number)
+            yield taken_sentence(service.name, port, f"the container {container}" if container else holder(number))
 
 
 def check_images(topology: Topology, engine: Engine) -> Iterator[str]:
@@ -71,32 +66,3 @@ def check_machine(topology: Topology, engine: Engine) -> Iterator[str]:
     most = max(container.memory_mib for container in topology.containers())
     if info.memory_mib < 2 * most:
         yield f"The Docker engine has {info.memory_mib} MiB of memory and the demo needs {2 * most} MiB."
-
-
-def _taken(number: int) -> bool:
-    with socket.socket() as probe:
-        # As the engine binds: a port that was closed a moment ago is free.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((_LOOPBACK, number))
-        except OSError:
-            return True
-    return False
-
-
-def _holder(engine: Engine, number: int) -> str:
-    container = engine.published_ports().get(number)
-    if container:
-        return f"the container {container}"
-    # Other users' processes are hidden from a plain user, on some systems all of them.
-    with contextlib.suppress(psutil.Error, OSError):
-        for connection in psutil.net_connections("tcp"):
-            address: Any = connection.laddr
-            if connection.status == psutil.CONN_LISTEN and address.port == number and connection.pid:
-                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
-    return "another program"
-
-
-def _port_sentence(service: Service, port: Port, number: int, holder: str) -> str:
-    keys = f"compass-demo:{port.host_port_key} or compass-demo:portOffset" if port.host_port_key else "its key"
-    return f"Port {number} for {service.name} is in use by {holder}; stop it, or move the port with {keys}."

@@ -1,0 +1,1 @@
+"""What commands need from where a stack runs, for each target."""

@@ -1,0 +1,154 @@
+"""A stack on a Docker engine."""
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final
+
+import requests
+
+from cli.platforms.base import ServiceStatus
+from cli.platforms.docker_drift import deviations
+from cli.platforms.docker_engine import ensure_engine
+from cli.platforms.docker_status import container_rows
+from images.build import check_builder, ensure_images, missing_images
+from infra.errors import DemoError
+from infra.targets.docker import preflight
+from infra.targets.docker.naming import LABEL_STACK, container_name, network_name
+from infra.topology import names
+from toolchain.engine import Engine
+from toolchain.pulumi_tools import PulumiTools
+
+if TYPE_CHECKING:
+    from cli.doctor import Finding
+    from cli.pulumi_stack import PulumiStack
+    from cli.session import Session
+
+__all__ = ["DockerPlatform", "remove_leftovers"]
+
+_LOOPBACK: Final = requests.Session()
+_LOOPBACK.trust_env = False  # a company's proxy cannot reach this machine's loopback address
+
+
+class DockerPlatform:
+    """See ``cli.platforms.base.Platform``."""
+
+    def __init__(self, session: "Session") -> None:
+        self._session = session
+
+    def make_reachable(self) -> None:
+        """An engine that answers."""
+        ensure_engine(self._session.home, self._session.display, self._session.config.docker_host)
+
+    def check(self) -> None:
+        """Ports, disk and machine."""
+        topology, engine, stack = self._session.topology, self._session.engine, self._session.stack
+        preflight.require(
+            [
+                *preflight.check_ports(topology, engine, stack),
+                *preflight.check_disk(topology, engine, stack),
+                *preflight.check_machine(topology, engine),
+            ]
+        )
+
+    def prepare(self) -> PulumiTools:
+        """The engine with its Docker plugin, and every image on this machine."""
+        one = self._session
+        missing = missing_images(one.engine, one.topology.images)
+        check_builder(one.config, missing)
+        home = one.home.make_private()
+        # Side by side: linkers and downloads leave processors idle.
+        with ThreadPoolExecutor(1, thread_name_prefix="tools") as pool:
+            tools = pool.submit(self.ensure_tools)
+            ensure_images(one.config, missing, one.engine, home, one.display)
+            return tools.result()
+
+    def prepare_images(self) -> None:
+        """Every image on this machine."""
+        one = self._session
+        ensure_images(one.config, one.topology.images, one.engine, one.home, one.display)
+
+    def ensure_tools(self) -> PulumiTools:
+        """The engine with its Docker plugin."""
+        return PulumiTools.ensure(self._session.home.make_private(), self._session.display)
+
+    def deviations(self) -> list[str]:
+        """Containers, network and volumes that are not as they should be."""
+        return deviations(self._session.topology, self._session.engine, self._session.stack)
+
+    def health(self, *, timeout_seconds: float) -> dict[str, Any]:
+        """Asked on the gateway's published port."""
+        port = self._session.topology.port(names.GATEWAY).host_port
+        try:
+            answer = _LOOPBACK.get(f"http://127.0.0.1:{port}/ready/stack", timeout=timeout_seconds)
+            document: dict[str, Any] = answer.json()
+            return {**document, "failing": document["failing"], "ready": answer.status_code == requests.codes.ok}
+        except (requests.RequestException, ValueError, KeyError, TypeError):
+            # Nobody answers, or another program has the gateway's port.
+            return {}
+
+    def trouble(self) -> list[str]:
+        """Nothing: the readiness hooks have told why a container died."""
+        return []
+
+    def services(self, health: Mapping[str, Any]) -> list[ServiceStatus]:
+        """Every container as the engine sees it."""
+        one = self._session
+        return container_rows(one.stack, one.topology, one.engine, health)
+
+    def remarks(self) -> list[str]:
+        """None."""
+        return []
+
+    def logs(self, container: str, *, lines: int, follow: bool) -> Iterator[bytes]:
+        """What the engine keeps of a container's output."""
+        state = self._session.engine.container(container_name(self._session.stack, container))
+        if state is None:
+            raise DemoError(f"{container} has no container; run ./demo up.")
+        if follow:
+            yield from self._session.engine.follow_logs(state.id, lines=lines)
+        else:
+            for line in self._session.engine.logs(state.id, lines=lines):
+                yield line.encode() + b"\n"
+
+    def tunnel(self) -> None:
+        """Refused: there is nothing to do."""
+        raise DemoError(
+            f"The stack {self._session.stack} runs on Docker, which publishes its ports on the loopback address itself."
+        )
+
+    def before_destroy(self, pulumi: "PulumiStack") -> None:
+        """Remove what holds on to volumes and to the network."""
+        engine, stack = self._session.engine, self._session.stack
+        # An interrupted `up` may have made containers that are not in the state; they would hold on to the volumes.
+        known = pulumi.containers()
+        for state in engine.containers(f"{LABEL_STACK}={stack}"):
+            if state.id not in known:
+                engine.remove(state.id)
+        # A container of somebody else that joined the network would hold on to it.
+        for network in engine.networks(network_name(stack)):
+            engine.disconnect_others(network, LABEL_STACK)
+
+    def remove_leftovers(self) -> None:
+        """Everything that carries the stack's label."""
+        remove_leftovers(self._session.engine, self._session.stack)
+
+    def how_to_join(self, network: str, env_file: str) -> str:
+        """By joining the network."""
+        return f"For a container that joins the network: docker run --network {network} --env-file {env_file} ..."
+
+    def findings(self) -> "Iterator[Finding]":
+        """The engine, its machine, the images and the registry."""
+        from cli.doctor import docker_findings  # noqa: PLC0415 # which asks for platforms
+
+        yield from docker_findings(self._session)
+
+
+def remove_leftovers(engine: Engine, stack: str) -> None:
+    """What a killed ``pulumi`` made without writing it down."""
+    label = f"{LABEL_STACK}={stack}"
+    for state in engine.containers(label):
+        engine.remove(state.id)
+    for network in engine.networks_labelled(label):
+        engine.remove_network(network)
+    for volume in engine.volumes_labelled(label):
+        engine.remove_volume(volume)

@@ -1,0 +1,1 @@
+"""The topology on a Kubernetes cluster."""

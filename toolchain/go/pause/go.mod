@@ -1,0 +1,3 @@
+module compass-demo/toolchain/pause
+
+go 1.26.5
