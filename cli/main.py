@@ -14,6 +14,7 @@ from requests import RequestException
 from rich.console import Console
 from rich.table import Table
 
+from cli.check_postmortem import check_postmortem
 from cli.doctor import examine
 from cli.progress import make_display
 from cli.session import Session, existing_stacks, the_stack
@@ -226,6 +227,9 @@ def run_suites(
     if suite is not None and suite not in SUITES:
         raise DemoError(f"There is no suite {suite}; there are {' and '.join(SUITES)}.")
     run_tests((suite,) if suite else tuple(SUITES), DemoHome.default(), make_display())
+
+
+app.command("check-postmortem")(check_postmortem)
 
 
 def main() -> None:
