@@ -57,6 +57,9 @@ if TYPE_CHECKING:
 
 # Grafana's default name of the auth proxy's header.
 _IDENTITY = "X-WEBAUTH-USER"
+# COMPASS's agents call these by asyncio.run() with one client for all calls: each call has its own event loop, and a
+# connection that outlives the loop it was opened in fails the next call ("Event loop is closed").
+_LONE = frozenset({"/mcp", "/api/mcp", "/api/datasources"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,6 +197,7 @@ async def open_gateway(
                 limits=config.limits,
                 open_paths=open_paths,
                 login=None if inside else login,
+                lone_paths=_LONE,
             )
             return Guard(app, policy, metrics, stopping)
 

@@ -54,6 +54,7 @@ class Policy:
         limits: bounds of one request.
         open_paths: paths that need neither token nor a known host: orchestrators ask them by address.
         login: gives browsers a cookie for the token; None where nobody logs in.
+        lone_paths: paths whose every answer ends its connection.
     """
 
     front: str
@@ -63,6 +64,7 @@ class Policy:
     limits: Limits
     open_paths: frozenset[str] = frozenset()
     login: Login | None = None
+    lone_paths: frozenset[str] = frozenset()
 
 
 class Guard:
@@ -92,7 +94,7 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if self._stopping.is_set():
+                if self._stopping.is_set() or self._is_lone(scope):
                     message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
@@ -162,6 +164,10 @@ class Guard:
             _check_origin(headers, host, policy.browsers.allowed_origins)
         if not self._at_login(scope) and not policy.token.admits(headers):
             raise self._unauthorized(scope)
+
+    def _is_lone(self, scope: Scope) -> bool:
+        path = scope.get(_PATH)
+        return isinstance(path, NormalPath) and path.text in self._policy.lone_paths
 
     def _at_login(self, scope: Scope) -> bool:
         return self._policy.login is not None and path_of(scope).text == LOGIN_PATH
