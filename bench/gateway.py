@@ -51,6 +51,11 @@ class Gateway:
         (value,) = [line.split()[1] for line in lines if line.startswith(f"{field}:")]
         return int(value) / 1024
 
+    def processor_seconds(self) -> float:
+        """What it has used so far, the kernel's work for it included."""
+        times = self.process.cpu_times()
+        return times.user + times.system
+
     def forget_peak(self) -> None:
         """Let the peak begin anew."""
         Path(f"/proc/{self.process.pid}/clear_refs").write_text("5", encoding="ascii")
@@ -139,18 +144,22 @@ async def measure_latency(running: Gateway, direct: str, *, rounds: int, seconds
     """Print what the gateway adds."""
     through = running.url("prometheus")
     rows: list[tuple[float, ...]] = []
+    used = 0.0
     async with client() as asked:
         for url in (direct, through):
             await latencies(asked, url + QUERY, 2)
         for _ in range(rounds):
             one = await latencies(asked, direct + QUERY, seconds)
+            before = running.processor_seconds()
             other = await latencies(asked, through + QUERY, seconds)
+            used += running.processor_seconds() - before
             rows.append(tuple(percentile(values, share) for share in (0.5, 0.99) for values in (one, other)))
     print("| | direct ms | through the gateway ms | added ms | at most |\n|---|---:|---:|---:|---:|")
     for name, at, most in (("p50", 0, 5), ("p99", 2, 15)):
         medians = [statistics.median(row[at + side] for row in rows) for side in (0, 1)]
         added = statistics.median(row[at + 1] - row[at] for row in rows)
         print(f"| {name} | {medians[0]:.1f} | {medians[1]:.1f} | {added:.1f} | {most} |")
+    print(f"\nprocessor time of a request: {used * 1000 / (rounds * int(RATE * seconds)):.2f} ms")
 
 
 def client() -> httpx2.AsyncClient:
