@@ -1,9 +1,10 @@
 """What the gateway adds to an instant query, and how much memory large and slow answers take.
 
-The gateway is a process of its own on one core, with the configuration that the stack renders; the load is on the
-others. Latency is measured against Prometheus itself: of a running stack (--stack, reached by its container's
-address, so on Linux), else against a stand-in that answers at once. Direct and through the gateway take turns, so
-that a noisy machine disturbs both alike. Memory is what is resident at the most (VmHWM), shared pages included.
+The gateway is a process of its own on one core; the load is on the others. Latency is measured against Prometheus
+itself: of a running stack (--stack, reached by its container's address, so on Linux), or any other (--prometheus),
+else against a stand-in that answers at once. Direct and through the gateway take turns, so that a noisy machine
+disturbs both alike; on one that is busy with other things, start this with chrt -f 5. Memory is what is resident at
+the most (VmHWM), shared pages included.
 """
 
 import argparse
@@ -239,6 +240,7 @@ def main() -> None:
     """Measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stack", help="a running stack on Docker, whose Prometheus is asked")
+    parser.add_argument("--prometheus", help="URL of any other one that is asked")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=20, help="of each round and side")
     parser.add_argument("--many", type=int, default=32, help="large answers at once")
@@ -249,10 +251,8 @@ def main() -> None:
     backend = [sys.executable, str(HERE / "gateway_backend.py"), str(BACKEND_PORT)]
     psutil.Process().cpu_affinity(cores[1:] or cores)
     with started(backend, cores[-1], f"{stand_in}/ready"):
-        direct = _prometheus_of(options.stack) if options.stack else stand_in
-        print(
-            f"\nPrometheus: {f'of the stack {options.stack}' if options.stack else 'a stand-in'}, {RATE} requests/s\n"
-        )
+        direct = options.prometheus or (_prometheus_of(options.stack) if options.stack else stand_in)
+        print(f"\nPrometheus: {'a stand-in' if direct == stand_in else direct}, {RATE} requests/s\n")
         with gateway(direct, stand_in, cores[0]) as running:
             asyncio.run(measure_latency(running, direct, rounds=options.rounds, seconds=options.seconds))
             print(f"\nresident after it: {running.resident('VmRSS'):.0f} MiB")
