@@ -14,6 +14,7 @@ from requests import RequestException
 from rich.console import Console
 from rich.table import Table
 
+from cli.check_postmortem import check_postmortem
 from cli.cluster import app as cluster_app
 from cli.doctor import examine
 from cli.progress import make_display
@@ -256,6 +257,9 @@ def run_suites(
     if suite is not None and suite not in SUITES:
         raise DemoError(f"There is no suite {suite}; there are {', '.join(SUITES)}.")
     run_tests((suite,) if suite else tuple(SUITES), DemoHome.default(), make_display())
+
+
+app.command("check-postmortem")(check_postmortem)
 
 
 def main() -> None:

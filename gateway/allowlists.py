@@ -7,12 +7,12 @@ answer to GET.
 
 from __future__ import annotations
 
-from gateway.rules import READ_OR_FORM, AllowList, Rule, api, below, pages, refused
+from gateway.rules import READ_OR_FORM, AllowList, Rule, api, below, pages, queries, refused
 
 PROMETHEUS = AllowList(
     title="Prometheus",
     rules=(
-        *api(
+        *queries(
             "/api/v1/query",
             "/api/v1/query_range",
             "/api/v1/query_exemplars",
@@ -22,8 +22,8 @@ PROMETHEUS = AllowList(
             "/api/v1/parse_query",
             methods=READ_OR_FORM,
         ),
+        *queries("/api/v1/label/{name}/values"),
         *api(
-            "/api/v1/label/{name}/values",
             "/api/v1/metadata",
             "/api/v1/targets",
             "/api/v1/targets/metadata",
@@ -63,7 +63,7 @@ PROMETHEUS = AllowList(
 LOKI = AllowList(
     title="Loki",
     rules=(
-        *api(
+        *queries(
             "/loki/api/v1/query",
             "/loki/api/v1/query_range",
             "/loki/api/v1/labels",
@@ -77,12 +77,12 @@ LOKI = AllowList(
             "/loki/api/v1/format_query",
             methods=READ_OR_FORM,
         ),
-        *api(
+        *queries(
             "/loki/api/v1/label",
             "/loki/api/v1/label/{name}/values",
             "/loki/api/v1/detected_field/{name}/values",
-            "/loki/api/v1/status/buildinfo",
         ),
+        *api("/loki/api/v1/status/buildinfo"),
         *pages("/ready"),
     ),
     hints=(
@@ -96,9 +96,7 @@ LOKI = AllowList(
 TEMPO = AllowList(
     title="Tempo",
     rules=(
-        *api(
-            "/api/traces/{trace_id}",
-            "/api/v2/traces/{trace_id}",
+        *queries(
             "/api/search",
             "/api/search/tags",
             "/api/search/tag/{name}/values",
@@ -106,8 +104,8 @@ TEMPO = AllowList(
             "/api/v2/search/tag/{name}/values",
             "/api/metrics/query",
             "/api/metrics/query_range",
-            "/api/status/buildinfo",
         ),
+        *api("/api/traces/{trace_id}", "/api/v2/traces/{trace_id}", "/api/status/buildinfo"),
         *pages("/api/echo", "/ready"),
     ),
 )

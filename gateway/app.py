@@ -17,6 +17,7 @@ from gateway.agents.grafana_queries import QueryLokiLogs, QueryPrometheus
 from gateway.agents.large import LargeAnswers
 from gateway.agents.logql import LogQL
 from gateway.agents.mcp import Mcp
+from gateway.agents.passed_mcp import MCP_GRAFANA, MCP_HEADERS, PassedMcp
 from gateway.agents.post import JsonPost
 from gateway.agents.promql import PromQL
 from gateway.agents.search_http import SearchHttp
@@ -27,14 +28,18 @@ from gateway.agents.upstream import Upstream
 from gateway.alerts import AlertLog
 from gateway.allowlists import GRAFANA, JAEGER, LOKI, PROMETHEUS, TEMPO
 from gateway.backend import Backend
+from gateway.credentials import Token
 from gateway.endpoints import Endpoints
 from gateway.forward import Forward
-from gateway.guard import READY, Guard, Policy, Token
+from gateway.guard import READY, Guard, Policy
 from gateway.jaeger.search import JaegerStore
+from gateway.live import Live
+from gateway.login import Login
 from gateway.metrics import Metrics
 from gateway.peers import Peers
 from gateway.probes import Probes
 from gateway.problems import Refused
+from gateway.query_limits import QueryLimits
 from gateway.status.collect import Collector
 from gateway.tracing import Tracing
 
@@ -52,6 +57,9 @@ if TYPE_CHECKING:
 
 # Grafana's default name of the auth proxy's header.
 _IDENTITY = "X-WEBAUTH-USER"
+# COMPASS's agents call these by asyncio.run() with one client for all calls: each call has its own event loop, and a
+# connection that outlives the loop it was opened in fails the next call ("Event loop is closed").
+_LONE = frozenset({"/mcp", "/api/mcp", "/api/datasources"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,9 +72,19 @@ class _Shared:
     large: LargeAnswers
     bounds: Bounds
 
-    def forward(self, to: Backend, allow: AllowList, *, user: str | None = None) -> Forward:
-        identity = None if user is None else {_IDENTITY: user}
-        return Forward(to, allow, self.tracing, body_bytes=self.config.limits.body_bytes, identity=identity)
+    def forward(
+        self, to: Backend, allow: AllowList, *, user: str | None = None, also: frozenset[bytes] = frozenset()
+    ) -> Forward:
+        limits = self.config.limits
+        return Forward(
+            to,
+            allow,
+            self.tracing,
+            body_bytes=limits.body_bytes,
+            limits=QueryLimits(limits.agents),
+            identity=None if user is None else {_IDENTITY: user},
+            also=also,
+        )
 
     def upstream(self, to: Backend, *, user: str | None = None) -> Upstream:
         identity = None if user is None else {_IDENTITY: user}
@@ -77,11 +95,24 @@ class _Shared:
         return JsonPost(answer, self.tracing, body_bytes=self.config.limits.body_bytes)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Front:
+    """What one listener serves.
+
+    Attributes:
+        app: the ASGI application.
+        websocket: takes over connections that want to become WebSockets; None: no such thing.
+    """
+
+    app: ASGIApp
+    websocket: type[asyncio.Protocol] | None = None
+
+
 @asynccontextmanager
 async def open_gateway(
     config: Config, token: str | None, *, stopping: asyncio.Event
-) -> AsyncGenerator[dict[str, ASGIApp]]:
-    """Open the back ends and hand out one ASGI application for each front.
+) -> AsyncGenerator[dict[str, Front]]:
+    """Open the back ends and hand out one front for each listener.
 
     Args:
         config: the validated configuration.
@@ -137,12 +168,15 @@ async def open_gateway(
         stack.push_async_callback(endpoints.close)
 
         rest: ASGIApp = _not_found
+        grafana: Backend | None = None
+        user = ""
         dashboards = Dashboards(None)
         if backends.grafana is not None:
             grafana, user = backend("grafana", backends.grafana), backends.grafana.user
             rest = shared.forward(grafana, GRAFANA, user=user)
             dashboards = Dashboards(shared.upstream(grafana, user=user))
-        call_tool = Route("/mcp", shared.post(_tools(shared, prometheus, loki, dashboards).answer))
+        mcp_grafana = backends.mcp_grafana and backend("mcp-grafana", backends.mcp_grafana)
+        call_tool = Route("/mcp", _tools(shared, prometheus, loki, dashboards, mcp_grafana))
 
         if backends.traces.kind == "tempo":
             traces_front = _traces_front(shared, TempoStore(shared.upstream(traces)), shared.forward(traces, TEMPO))
@@ -151,52 +185,66 @@ async def open_gateway(
             stack.callback(store.close)
             traces_front = _traces_front(shared, store, shared.forward(traces, JAEGER))
 
-        def guard(front: str, app: ASGIApp, *, secret: str | None, open_paths: frozenset[str] = frozenset()) -> Guard:
+        secret = Token(token, cookie=f"{config.stack}-gateway")
+        login = Login(config.stack, secret) if secret.required else None
+
+        def guard(front: str, app: ASGIApp, *, open_paths: frozenset[str] = frozenset(), inside: bool = False) -> Guard:
             policy = Policy(
                 front=front,
-                token=Token(secret),
+                token=Token(None, cookie="") if inside else secret,
                 realm=f"{config.stack} gateway",
                 browsers=config.browsers,
                 limits=config.limits,
                 open_paths=open_paths,
+                login=None if inside else login,
+                lone_paths=_LONE,
             )
             return Guard(app, policy, metrics, stopping)
 
+        main = guard(
+            "main",
+            Router([*endpoints.main(), call_tool], redirect_slashes=False, default=rest),
+            open_paths=READY | {"/api/health"},
+        )
+        live = grafana and Live(main, grafana, user=user, identity_header=_IDENTITY, metrics=metrics)
         yield {
-            "main": guard(
-                "main",
-                Router([*endpoints.main(), call_tool], redirect_slashes=False, default=rest),
-                secret=token,
-                open_paths=READY | {"/api/health"},
-            ),
-            "prometheus": guard("prometheus", shared.forward(prometheus, PROMETHEUS), secret=token),
-            "loki": guard("loki", shared.forward(loki, LOKI), secret=token),
-            "traces": guard("traces", traces_front, secret=token),
+            "main": Front(app=main, websocket=live.protocol() if live is not None else None),
+            "prometheus": Front(app=guard("prometheus", shared.forward(prometheus, PROMETHEUS))),
+            "loki": Front(app=guard("loki", shared.forward(loki, LOKI))),
+            "traces": Front(app=guard("traces", traces_front)),
             # Reached from inside the network only, by Alertmanager, Prometheus, other replicas and health checks; none
             # of them holds the token.
-            "internal": guard(
-                "internal",
-                Router(endpoints.internal(), redirect_slashes=False, default=_not_found),
-                secret=None,
-                open_paths=READY | {"/metrics"},
+            "internal": Front(
+                app=guard(
+                    "internal",
+                    Router(endpoints.internal(), redirect_slashes=False, default=_not_found),
+                    open_paths=READY | {"/metrics"},
+                    inside=True,
+                )
             ),
         }
 
 
-def _tools(shared: _Shared, prometheus: Backend, loki: Backend, dashboards: Dashboards) -> Either:
-    """What the main front offers to agents."""
+def _tools(
+    shared: _Shared, prometheus: Backend, loki: Backend, dashboards: Dashboards, mcp_grafana: Backend | None
+) -> ASGIApp:
+    """What the main front offers to agents: COMPASS's dialect, and MCP by Grafana's own server where there is one."""
     bounds = shared.bounds
     asked_prometheus, asked_loki = shared.upstream(prometheus), shared.upstream(loki)
     promql, logql = PromQL(asked_prometheus, bounds), LogQL(asked_loki, bounds)
+    compass = Compass([promql, logql, dashboards], shared.metrics)
+    if mcp_grafana is not None:
+        passing = shared.forward(mcp_grafana, MCP_GRAFANA, also=MCP_HEADERS)
+        body_bytes = shared.config.limits.body_bytes
+        return PassedMcp(shared.post(compass.answer), passing, shared.metrics, body_bytes=body_bytes)
     tools = [
         QueryPrometheus(promql),
         QueryLokiLogs(logql),
         ListDatasources(),
         *listing_tools(asked_prometheus, asked_loki, bounds),
     ]
-    return Either(
-        Compass([promql, logql, dashboards], shared.metrics), Mcp(tools, shared.metrics, version=shared.config.version)
-    )
+    mcp = Mcp(tools, shared.metrics, version=shared.config.version)
+    return shared.post(Either(compass, mcp).answer)
 
 
 def _traces_front(shared: _Shared, store: TraceStore, passing: Forward) -> ASGIApp:

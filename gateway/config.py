@@ -90,10 +90,12 @@ class Browsers(_Model):
 
     ``allowed_hosts`` are host names without port, ``*`` for any, ``*.example.org`` for all below; ``allowed_origins``
     are foreign origins (``https://host:port``) that may send state-changing methods, the front's own origin always may.
+    With ``login_page`` a browser without the token is led to ``/login``, else it asks for a password itself.
     """
 
     allowed_hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]", "gateway")
     allowed_origins: tuple[str, ...] = ()
+    login_page: bool = False
 
 
 class BackendSettings(_Model):
@@ -125,6 +127,7 @@ class Backends(_Model):
     traces: TracesSettings
     alertmanager: BackendSettings | None = None
     grafana: GrafanaSettings | None = None
+    mcp_grafana: BackendSettings | None = None
 
 
 class ProbeSettings(_Model):
@@ -219,6 +222,8 @@ class Config(_Model):
     def _consistent(self) -> Self:
         if (self.distribution == "upstream") != (self.backends.grafana is not None):
             raise ValueError("distribution `upstream` has a grafana back end and `packages` has none")
+        if self.backends.mcp_grafana is not None and self.backends.grafana is None:
+            raise ValueError("an mcp_grafana back end needs a grafana back end")
         addresses = [(one.host, one.port) for one in self.listeners.by_name().values() if one.port]
         for (host, port), count in Counter(addresses).items():
             if count > 1:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from gateway.backend import Backend
     from gateway.headers import RawHeaders
+    from gateway.query_limits import QueryLimits
     from gateway.rules import AllowList, Rule
     from gateway.tracing import Tracing
 
@@ -36,8 +37,10 @@ class Forward:
         allow: what is passed on.
         tracing: makes the spans.
         body_bytes: the longest request body.
+        limits: what the parameters of a query may ask for.
         identity: headers that the gateway asserts towards the back end (Grafana's auth proxy); the caller's own of
             these names never pass.
+        also: names of further headers that this back end understands.
     """
 
     def __init__(
@@ -47,12 +50,16 @@ class Forward:
         tracing: Tracing,
         *,
         body_bytes: int,
+        limits: QueryLimits,
         identity: Mapping[str, str] | None = None,
+        also: frozenset[bytes] = frozenset(),
     ) -> None:
         self._backend = backend
         self._allow = allow
         self._tracing = tracing
         self._body_bytes = body_bytes
+        self._limits = limits
+        self._also = also
         self._grafana = identity is not None
         self._identity: RawHeaders = [(name.encode(), value.encode()) for name, value in (identity or {}).items()]
 
@@ -71,11 +78,13 @@ class Forward:
             self._tracing.server_span(headers, method=method, route=rule.template, path=path.text) as span,
         ):
             body = await self._body(rule, method, headers, receive)
+            if rule.bounded:
+                self._limits.check(scope["query_string"], body)
             ask = Ask(
                 method=method,
                 path=path.raw,
                 query=scope["query_string"],
-                headers=header.for_backend(headers, grafana=self._grafana) + self._identity,
+                headers=header.for_backend(headers, grafana=self._grafana, also=self._also) + self._identity,
                 body=body,
             )
             await while_present(receive, lambda: self._exchange(ask, rule, span, send))

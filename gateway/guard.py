@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +10,7 @@ from urllib.parse import urlsplit
 import structlog
 
 from gateway import headers as header
+from gateway.login import PATH as LOGIN_PATH
 from gateway.paths import BadPath, NormalPath, normalise
 from gateway.problems import Refused
 from gateway.rules import READ
@@ -24,7 +21,9 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gateway.config import Browsers, Limits
+    from gateway.credentials import Token
     from gateway.headers import RawHeaders
+    from gateway.login import Login
     from gateway.metrics import Metrics
 
 log = structlog.stdlib.get_logger()
@@ -43,35 +42,6 @@ def path_of(scope: Scope) -> NormalPath:
     return path
 
 
-class Token:
-    """The one secret that opens the fronts, as Bearer or as the password of Basic; None opens to everybody."""
-
-    def __init__(self, token: str | None) -> None:
-        # A digest, so that the comparison takes the same time whatever the lengths are.
-        self._digest = None if token is None else hashlib.sha256(token.encode()).digest()
-
-    def admits(self, headers: RawHeaders) -> bool:
-        """Return whether the request carries the token."""
-        if self._digest is None:
-            return True
-        given = _credential(header.one(headers, b"authorization"))
-        return given is not None and hmac.compare_digest(hashlib.sha256(given).digest(), self._digest)
-
-
-def _credential(authorization: bytes | None) -> bytes | None:
-    scheme, _, rest = (authorization or b"").partition(b" ")
-    rest = rest.strip()
-    if scheme.lower() == b"bearer":
-        return rest
-    if scheme.lower() == b"basic":
-        try:
-            _, colon, password = base64.b64decode(rest, validate=True).partition(b":")
-        except (binascii.Error, ValueError):
-            return None
-        return password if colon else None
-    return None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """What a guard enforces.
@@ -83,6 +53,8 @@ class Policy:
         browsers: hosts and origins.
         limits: bounds of one request.
         open_paths: paths that need neither token nor a known host: orchestrators ask them by address.
+        login: gives browsers a cookie for the token; None where nobody logs in.
+        lone_paths: paths whose every answer ends its connection.
     """
 
     front: str
@@ -91,6 +63,8 @@ class Policy:
     browsers: Browsers
     limits: Limits
     open_paths: frozenset[str] = frozenset()
+    login: Login | None = None
+    lone_paths: frozenset[str] = frozenset()
 
 
 class Guard:
@@ -120,14 +94,14 @@ class Guard:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                if self._stopping.is_set():
+                if self._stopping.is_set() or self._is_lone(scope):
                     message["headers"] = [*message.get("headers", ()), (b"connection", b"close")]
             await send(message)
 
         try:
             try:
-                self._check(scope)
-                await self._app(scope, receive, watched_send)
+                self.admit(scope)
+                await (self._log_in if self._at_login(scope) else self._app)(scope, receive, watched_send)
             except Refused as refused:
                 if status:
                     raise
@@ -154,7 +128,15 @@ class Guard:
                 milliseconds=round((time.perf_counter() - started) * 1000, 1),
             )
 
-    def _check(self, scope: Scope) -> None:
+    def admit(self, scope: Scope) -> None:
+        """Let a request pass, and note its normal path.
+
+        Args:
+            scope: of the request, or of the handshake of a WebSocket.
+
+        Raises:
+            Refused: it may not pass.
+        """
         policy = self._policy
         headers: RawHeaders = scope["headers"]
         query: bytes = scope["query_string"]
@@ -178,15 +160,39 @@ class Guard:
                 "forbidden",
                 "the gateway does not serve the host named in the Host header; see browsers.allowed_hosts",
             )
-        if scope["method"] not in SAFE_METHODS:
+        if scope["method"] not in SAFE_METHODS or scope["type"] == "websocket":
             _check_origin(headers, host, policy.browsers.allowed_origins)
-        if not policy.token.admits(headers):
-            raise Refused(
-                401,
-                "unauthorized",
-                "this front wants the stack's token, as Authorization: Bearer, or as the password of Basic",
-                headers={"WWW-Authenticate": f'Basic realm="{policy.realm}", charset="UTF-8"'},
-            )
+        if not self._at_login(scope) and not policy.token.admits(headers):
+            raise self._unauthorized(scope)
+
+    def _is_lone(self, scope: Scope) -> bool:
+        path = scope.get(_PATH)
+        return isinstance(path, NormalPath) and path.text in self._policy.lone_paths
+
+    def _at_login(self, scope: Scope) -> bool:
+        return self._policy.login is not None and path_of(scope).text == LOGIN_PATH
+
+    async def _log_in(self, scope: Scope, receive: Receive, send: Send) -> None:
+        login = self._policy.login
+        if login is None:
+            raise TypeError("nobody logs in here")
+        try:
+            body = await read_body(receive, login.body_bytes)
+        except ClientGone:
+            return
+        await login.answer(scope["method"], scope["headers"], body)(scope, receive, send)
+
+    def _unauthorized(self, scope: Scope) -> Refused:
+        policy = self._policy
+        page = b"text/html" in (header.one(scope["headers"], b"accept") or b"")
+        if page and policy.browsers.login_page and policy.login is not None and scope["method"] in READ:
+            return Refused(303, "unauthorized", "log in first", headers={"Location": LOGIN_PATH})
+        return Refused(
+            401,
+            "unauthorized",
+            "this front wants the stack's token, as Authorization: Bearer, or as the password of Basic",
+            headers={"WWW-Authenticate": f'Basic realm="{policy.realm}", charset="UTF-8"'},
+        )
 
 
 def _known_host(host: bytes, allowed: tuple[str, ...]) -> bool:

@@ -51,17 +51,21 @@ _RESPONSE_DROPPED = frozenset(
 _CORS_PREFIX = b"access-control-"
 
 
-def for_backend(headers: Iterable[tuple[bytes, bytes]], *, grafana: bool = False) -> RawHeaders:
+def for_backend(
+    headers: Iterable[tuple[bytes, bytes]], *, grafana: bool = False, also: frozenset[bytes] = frozenset()
+) -> RawHeaders:
     """Return the caller's headers that a back end may see.
 
     Args:
         headers: as received, names in lower case (ASGI).
         grafana: the back end is Grafana, whose own pages send a few more.
+        also: further names that this back end understands.
     """
     return [
         (name, value)
         for name, value in headers
         if name in _REQUEST
+        or name in also
         or (grafana and (name in _GRAFANA or (name.startswith(_GRAFANA_PREFIX) and name not in _GRAFANA_IDENTITY)))
     ]
 

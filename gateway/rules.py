@@ -32,12 +32,14 @@ class Rule:
         methods: the methods that read; none at all refuses the path, whatever a later rule says.
         body: the media type a POST must have.
         json: a successful answer that is not JSON (or protobuf, if asked for) is rubbish.
+        bounded: its parameters are a query's, and held to the limits of queries.
     """
 
     template: str
     methods: frozenset[str] = READ
     body: str = FORM
     json: bool = False
+    bounded: bool = False
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -100,6 +102,11 @@ def api(*templates: str, methods: frozenset[str] = READ) -> Iterable[Rule]:
     return (Rule(template=template, methods=methods, json=True) for template in templates)
 
 
+def queries(*templates: str, methods: frozenset[str] = READ) -> Iterable[Rule]:
+    """Return rules for paths that answer a query with JSON."""
+    return (Rule(template=template, methods=methods, json=True, bounded=True) for template in templates)
+
+
 def pages(*templates: str) -> Iterable[Rule]:
     """Return rules for pages, assets and plain-text answers."""
     return (Rule(template=template) for template in templates)
@@ -113,7 +120,7 @@ def refused(*templates: str) -> Iterable[Rule]:
 def below(prefix: str, rules: Iterable[Rule]) -> Iterable[Rule]:
     """Return the rules that answer JSON, for a server that is reached under a prefix of another."""
     return (
-        Rule(template=f"{prefix}{rule.template}", methods=rule.methods, body=rule.body, json=True)
+        Rule(template=f"{prefix}{rule.template}", methods=rule.methods, body=rule.body, json=True, bounded=rule.bounded)
         for rule in rules
         if rule.json
     )

@@ -105,9 +105,9 @@ async def serve(
                 (
                     _Server(
                         uvicorn.Config(
-                            fronts[front],
+                            fronts[front].app,
                             http=BoundedHttpProtocol,
-                            ws="none",
+                            ws=fronts[front].websocket or "none",
                             lifespan="off",
                             log_config=None,
                             access_log=False,

@@ -33,5 +33,9 @@ class Either:
             document = parse(posted.body)
         except Refused:
             document = None
-        rpc = isinstance(document, dict) and "jsonrpc" in cast("dict[str, object]", document)
-        return await (self._mcp if rpc else self._compass).answer(posted)
+        return await (self._mcp if is_rpc(document) else self._compass).answer(posted)
+
+
+def is_rpc(document: object) -> bool:
+    """Return whether a JSON document is a message of JSON-RPC."""
+    return isinstance(document, dict) and "jsonrpc" in cast("dict[str, object]", document)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import StrictInt
 
 from gateway.agents.answers import query_data
+from gateway.agents.logql_repair import repair
 from gateway.agents.sources import check_source
 from gateway.agents.times import duration, iso
 from gateway.agents.tool import Outcome, Parameters, Text, Time, read, unknown
@@ -55,7 +56,7 @@ class LogQL:
         """Return what Loki puts into ``data``, the newest lines first."""
         given = read(_Given, parameters)
         check_source(given.datasource_uid, "loki")
-        query = self._bounds.query(given.query)
+        query, note = repair(self._bounds.query(given.query))
         if given.duration is not None and (given.start is not None or given.end is not None):
             raise Refused(400, "bad_data", "give either duration or start and end, not both")
         back = _BACK_SECONDS if given.duration is None else duration(given.duration, "duration")
@@ -78,4 +79,6 @@ class LogQL:
             "end": iso(last),
             "limit": limit,
         }
+        if note is not None:
+            asked["repaired"] = note
         return Outcome(data=query_data(answer, self._loki), metadata=asked | unknown(_Given, parameters))

@@ -41,7 +41,7 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
         names.PROMETHEUS,
         names.LOKI,
         names.ALERTMANAGER,
-        *((names.TEMPO, names.GRAFANA) if site.upstream else (names.JAEGER,)),
+        *((names.TEMPO, names.GRAFANA, names.MCP_GRAFANA) if site.upstream else (names.JAEGER,)),
     )
     probed = _probes(others)
     asked = tuple(endpoint for endpoint, _ in probed.values() if endpoint)
@@ -136,7 +136,11 @@ def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, t
             "loki": {"url": url(names.LOKI)},
             "traces": traces,
             "alertmanager": {"url": url(names.ALERTMANAGER)},
-            **({"grafana": {"url": url(names.GRAFANA)}} if site.upstream else {}),
+            **(
+                {"grafana": {"url": url(names.GRAFANA)}, "mcp_grafana": {"url": url(names.MCP_GRAFANA)}}
+                if site.upstream
+                else {}
+            ),
         },
         "probes": [
             {"service": service, "url": url(endpoint, path) if endpoint else None}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.guard import Token
+from gateway.credentials import Token
 from tests.gateway.support import BEARER, TOKEN, FakeBackend, make_config, running, serving
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def test_only_the_very_token_is_admitted(token: str, given_credential: bytes) ->
     def header(value: bytes) -> list[tuple[bytes, bytes]]:
         return [(b"authorization", value)]
 
-    guard = Token(token)
+    guard = Token(token, cookie="c")
     assert guard.admits(header(b"Bearer " + token.encode()))
     assert guard.admits(header(b"Basic " + base64.b64encode(b"any:" + token.encode())))
     assert guard.admits(header(b"Bearer " + given_credential)) == (given_credential.strip() == token.encode())

@@ -231,3 +231,21 @@ async def test_traces_are_asked_for_again_after_a_5xx(stack: Stack) -> None:
         client.session = "x"
         with pytest.raises(UnreachableError, match="401"):
             await client.search("{}")
+
+
+async def test_every_call_has_a_connection_of_its_own(stack: Stack) -> None:
+    """As COMPASS's synchronous callers need it: they make each call in an event loop of its own, with one client."""
+    for front, path, body in (
+        ("main", "/api/datasources", b""),
+        ("main", "/mcp", b'{"tool": "search_dashboards", "params": {"title": "x"}}'),
+        ("main", "/mcp", b"rubbish"),
+        ("traces", "/api/mcp", b'{"jsonrpc": "2.0", "id": 1, "method": "ping"}'),
+    ):
+        head = f"{'POST' if body else 'GET'} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        for credential in (f"Authorization: Bearer {TOKEN}\r\n", ""):
+            sent = f"{head}{credential}Content-Length: {len(body)}\r\n\r\n".encode() + body
+            # What comes back is read until the gateway closes.
+            answer = await stack.gateway.raw(front, sent)
+            assert b"connection: close" in answer.lower().split(b"\r\n\r\n")[0]
+    kept = await stack.gateway.get("prometheus", "/api/v1/query?query=up")
+    assert "connection" not in kept.headers

@@ -337,3 +337,32 @@ async def test_large_answers_wait_for_each_other_and_small_ones_do_not(stack: St
     writer.close()
     stack.prometheus.always("/api/v1/query", lambda: JSONResponse({"data": large}))
     assert await ask(stack.gateway) == large
+
+
+@pytest.mark.parametrize(
+    ("given", "asked"),
+    [
+        ('{service="a"} |= "deployment" or |= "deploy"', '{service="a"} |= "deployment" or "deploy"'),
+        ('{service="a"}|~"x" or |~ "y" or |~"z|= \\""', '{service="a"}|~"x" or "y" or "z|= \\""'),
+    ],
+)
+async def test_a_filter_that_is_said_twice_is_repaired_and_said_so(stack: Stack, given: str, asked: str) -> None:
+    answer = await call(stack.gateway, "execute_logql_query", query=given, **LOKI)
+    assert form(stack.loki.seen[0])["query"] == asked
+    assert "left out" in answer.json()["metadata"]["repaired"]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        '{service="a"} |= "x" or "y"',
+        '{service="a"} |= "x" or != "y"',
+        '{service="a"} |= "x or |= y"',
+        '{service="a"} |= "x" or |= "y" | json',
+        'sum(rate({service="a"} |= "x" or |= "y" [5m]))',
+    ],
+)
+async def test_nothing_else_of_a_query_for_logs_is_changed(stack: Stack, given: str) -> None:
+    answer = await call(stack.gateway, "execute_logql_query", query=given, **LOKI)
+    assert form(stack.loki.seen[0])["query"] == given
+    assert "repaired" not in answer.json()["metadata"]

@@ -320,7 +320,7 @@ async def test_headers_without_end_are_cut_off(stack: Stack, filler: bytes) -> N
 
 
 async def test_a_request_after_a_large_body_is_not_taken_for_a_large_head(stack: Stack) -> None:
-    body = b"query=" + b"a" * (HEAD_BYTES + 1000)
+    body = b"unread=" + b"a" * (HEAD_BYTES + 1000)
     head = f"HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
     post = (
         f"POST /api/v1/query {head}Content-Type: {FORM['Content-Type']}\r\nContent-Length: {len(body)}\r\n\r\n".encode()

@@ -36,7 +36,7 @@ async def test_each_front_asks_its_own_back_end(stack: Stack) -> None:
 
 
 async def test_a_form_is_passed_on_with_its_body(stack: Stack) -> None:
-    body = b"query=up&start=0"
+    body = b"query=up&start=1&end=2"
     response = await stack.gateway.request("POST", "prometheus", "/api/v1/query_range", headers=FORM, content=body)
     assert response.status_code == 200
     (seen,) = stack.prometheus.seen

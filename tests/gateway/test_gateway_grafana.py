@@ -88,5 +88,7 @@ async def test_the_gateways_own_paths_stay_its_own(grafana: tuple[RunningGateway
 async def test_grafana_asks_for_the_token_too(grafana: tuple[RunningGateway, FakeBackend]) -> None:
     gateway, backend = grafana
     assert (await gateway.request("GET", "main", "/")).status_code == 401
-    assert (await gateway.request("GET", "main", "/login")).status_code == 401
+    assert (await gateway.request("GET", "main", "/dashboards")).status_code == 401
+    # The gateway's own page, not Grafana's.
+    assert 'name="token"' in (await gateway.request("GET", "main", "/login")).text
     assert backend.seen == []
