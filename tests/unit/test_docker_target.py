@@ -1,6 +1,6 @@
 """What the Docker target asks the engine for, in up and in preview, on a small topology that has everything."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -216,7 +216,7 @@ def test_a_file_that_is_too_large_for_the_state_is_refused_by_name() -> None:
 
 
 def test_the_demo_changes_with_whatever_changes_below_it(run: Run) -> None:
-    def demo_of(stack: str, topology: Topology) -> dict[str, Any]:
+    def demo_of(stack: str, topology: Topology) -> Mapping[str, Any]:
         recorder = run(stack, lambda: {"deployment": DockerTarget("test", hooks=NoHooks()).deploy(topology, SECRETS)})
         return recorder.of_type("compass:demo:Demo")[0].inputs
 
