@@ -181,7 +181,7 @@ def test_everything_that_the_topology_says_of_a_container_is_rendered(rendered: 
     assert "command" not in db
     assert db["resources"] == {
         "limits": {"cpu": "1500m", "memory": "128Mi"},
-        "requests": {"cpu": "150m", "memory": "64Mi"},
+        "requests": {"cpu": "75m", "memory": "64Mi"},
     }
     assert db["readinessProbe"]["exec"] == db["startupProbe"]["exec"] == {"command": ["ready", "-q"]}
     assert db["startupProbe"]["failureThreshold"] == 33

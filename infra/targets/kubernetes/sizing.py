@@ -12,8 +12,8 @@ from infra.topology.model import Container, Service, Sidecar, Workload
 
 __all__ = ["CPU_SHARE", "MEMORY_SHARE", "Scale", "cores", "mebibytes", "members", "memory_request", "scale"]
 
-CPU_SHARE: Final = 0.1
-"""Of the CPU limit. At default traffic no service uses more, and the whole demo with its surge fits two cores."""
+CPU_SHARE: Final = 0.05
+"""Of the CPU limit. Two demos side by side, each with two pods of what scales, fit two cores, one's surge included."""
 MEMORY_SHARE: Final = 0.5
 """Of the memory limit. What the services hold in use, except for bursts such as a large query."""
 _SAMPLE_APP: Final = "sample-app"
