@@ -6,7 +6,7 @@ from pulumi_kubernetes.core import v1
 
 from infra.targets.kubernetes.files import file_mounts
 from infra.targets.kubernetes.probes import probes
-from infra.targets.kubernetes.sizing import CPU_SHARE, cores, mebibytes, memory_request
+from infra.targets.kubernetes.sizing import cores, cpu_request, mebibytes, memory_request
 from infra.topology.model import Container, Endpoint, Service, Sidecar, Topology
 
 __all__ = ["PRESTOP_SECONDS", "container_args", "container_security", "scratch_volume"]
@@ -41,7 +41,7 @@ def container_args(topology: Topology, container: Container, image: str, *, leav
         or None,
         resources=v1.ResourceRequirementsArgs(
             requests={
-                "cpu": cores(container.cpus * CPU_SHARE),
+                "cpu": cores(cpu_request(container.cpus)),
                 "memory": mebibytes(memory_request(container)),
             },
             limits={"cpu": cores(container.cpus), "memory": mebibytes(container.memory_mib)},

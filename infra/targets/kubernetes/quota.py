@@ -5,7 +5,7 @@ from typing import Final
 from pulumi_kubernetes.core import v1
 
 from infra.config import DemoConfig
-from infra.targets.kubernetes.sizing import CPU_SHARE, cores, mebibytes, members, memory_request, scale
+from infra.targets.kubernetes.sizing import cores, cpu_request, mebibytes, members, memory_request, scale
 from infra.topology.model import Topology
 
 __all__ = ["limit_range", "quota"]
@@ -28,13 +28,12 @@ def quota(topology: Topology, config: DemoConfig) -> v1.ResourceQuotaSpecArgs:
             memory += times * member.memory_mib
             asked_memory += times * memory_request(member)
             cpus += times * member.cpus
-            # As each is rounded for its container.
-            asked_cpus += times * round(member.cpus * CPU_SHARE, 3)
+            asked_cpus += times * cpu_request(member.cpus)
     volumes = {volume.name: volume.size_mib for container in topology.containers() for volume in container.volumes}
     return v1.ResourceQuotaSpecArgs(
         hard={
             "pods": str(pods + _GUESTS),
-            "requests.cpu": cores(asked_cpus + _GUESTS * _GUEST_CPUS * CPU_SHARE),
+            "requests.cpu": cores(asked_cpus + _GUESTS * cpu_request(_GUEST_CPUS)),
             "requests.memory": mebibytes(asked_memory + _GUESTS * _GUEST_MEMORY_MIB),
             "limits.cpu": cores(cpus + _GUESTS * _GUEST_CPUS),
             "limits.memory": mebibytes(memory + _GUESTS * _GUEST_MEMORY_MIB),
@@ -56,7 +55,7 @@ def limit_range(topology: Topology) -> v1.LimitRangeSpecArgs:
             v1.LimitRangeItemArgs(
                 type="Container",
                 default={"cpu": cores(_GUEST_CPUS), "memory": mebibytes(_GUEST_MEMORY_MIB)},
-                default_request={"cpu": cores(_GUEST_CPUS * CPU_SHARE), "memory": mebibytes(_GUEST_MEMORY_MIB)},
+                default_request={"cpu": cores(cpu_request(_GUEST_CPUS)), "memory": mebibytes(_GUEST_MEMORY_MIB)},
                 max={
                     "cpu": cores(max(_GUEST_CPUS, *(container.cpus for container in containers))),
                     "memory": mebibytes(max(_GUEST_MEMORY_MIB, *(container.memory_mib for container in containers))),

@@ -10,10 +10,14 @@ from typing import Final
 from infra.config import DemoConfig
 from infra.topology.model import Container, Service, Sidecar, Workload
 
-__all__ = ["CPU_SHARE", "MEMORY_SHARE", "Scale", "cores", "mebibytes", "members", "memory_request", "scale"]
+__all__ = ["Scale", "cores", "cpu_request", "mebibytes", "members", "memory_request", "scale"]
 
 CPU_SHARE: Final = 0.05
+<<<<<<< HEAD
 """Of the CPU limit. Two demos side by side, each with two pods of what scales, fit two cores, one's surge included."""
+=======
+"""Of the CPU limit: what the services use on average at default traffic. Two demos with their updates fit two cores."""
+>>>>>>> k8s-target
 MEMORY_SHARE: Final = 0.5
 """Of the memory limit. What the services hold in use, except for bursts such as a large query."""
 _SAMPLE_APP: Final = "sample-app"
@@ -72,6 +76,11 @@ def cores(cpus: float) -> str:
 def mebibytes(amount: int) -> str:
     """MiB as Kubernetes writes them back: ``192Mi``, ``4Gi``."""
     return f"{amount // 1024}Gi" if amount % 1024 == 0 and amount else f"{amount}Mi"
+
+
+def cpu_request(cpus: float) -> float:
+    """CPUs that a container with this limit is sure to get, to a thousandth."""
+    return round(cpus * CPU_SHARE, 3)
 
 
 def memory_request(container: Container) -> int:
