@@ -127,7 +127,9 @@ def _find_container(pod: str, status: Object, events: Collection[Object], *, res
         how = f"exit code {ended.get('exitCode')}" + (
             f", {ended['reason']}" if ended.get("reason") not in {None, "Error"} else ""
         )
+        said = str(ended.get("message") or "").strip().rstrip(".")
         text = f"the container {name} of the pod {pod} ends again and again ({how}, {count} restarts)"
+        text += f": {said}" if said else ""
         final = restarts and count >= _CRASHES and reason == "CrashLoopBackOff"
         running_again = at(status, ("state", "terminated")) is None and count > 0
         return Finding(text, 0.0 if final else _NEVER, pod, name, crashed=running_again)

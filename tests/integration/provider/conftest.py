@@ -3,7 +3,6 @@
 import os
 import secrets
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -68,8 +67,3 @@ def image(plugin: Plugin) -> str:
     if not containers:
         pytest.skip("needs the lab cluster: there is no coredns in kube-system")
     return str(containers[0]["image"])
-
-
-@pytest.fixture
-def home(tmp_path: Path) -> Path:
-    return tmp_path
