@@ -13,11 +13,7 @@ from infra.topology.model import Container, Service, Sidecar, Workload
 __all__ = ["Scale", "cores", "cpu_request", "mebibytes", "members", "memory_request", "scale"]
 
 CPU_SHARE: Final = 0.05
-<<<<<<< HEAD
-"""Of the CPU limit. Two demos side by side, each with two pods of what scales, fit two cores, one's surge included."""
-=======
 """Of the CPU limit: what the services use on average at default traffic. Two demos with their updates fit two cores."""
->>>>>>> k8s-target
 MEMORY_SHARE: Final = 0.5
 """Of the memory limit. What the services hold in use, except for bursts such as a large query."""
 _SAMPLE_APP: Final = "sample-app"
