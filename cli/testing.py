@@ -63,10 +63,11 @@ SUITES: Mapping[str, tuple[Stage, ...]] = {
         Stage("lint", ("-m", "ruff", "check")),
         Stage("format", ("-m", "ruff", "format", "--check")),
         Stage("types", ("-m", "pyright")),
+        Stage("unit tests", (*_PYTEST, *_tests("unit", "topology", "observability"))),
         Stage(
-            "unit tests", (*_PYTEST, "-m", "not postgres", *_tests("unit", "topology", "observability", "sample_app"))
+            "tests of services on the loopback address",
+            (*_PYTEST, "-m", "not postgres", *_tests("gateway", "sample_app", "traffic")),
         ),
-        Stage("tests of services on the loopback address", (*_PYTEST, *_tests("gateway", "traffic"))),
     ),
     "integration": (
         Stage("rules and alerts by promtool", (*_PYTEST, *_tests("observability")), needs_images=True),
