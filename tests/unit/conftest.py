@@ -1,6 +1,7 @@
 """Pulumi programs under mocks: both preview modes, an event loop of its own for each module."""
 
 import asyncio
+import gc
 from collections.abc import Callable, Generator
 
 import pytest
@@ -8,6 +9,11 @@ from mocked_program import Program, event_loop, run_program
 from pulumi.runtime import resource
 from pulumi.runtime.proto import source_pb2
 from pulumi_recorder import Recorder
+
+
+# A rendered stack is a hundred thousand objects that live until its module is done; looking through them again and
+# again takes a tenth of the time.
+gc.set_threshold(100_000, 20, 20)
 
 
 @pytest.fixture(scope="session", autouse=True)
