@@ -8,14 +8,15 @@ from cli.env_file import written_files
 from cli.locks import dead_lock
 from cli.session import Session, existing_stacks
 from images.recipe import REPOSITORY_PREFIX
-from infra.config import PROJECT
+from infra.config import PROJECT, load_stack_config, stack_names
 from infra.errors import ClusterError, DemoError
 from infra.paths import REPOSITORY, DemoHome
+from infra.program import make_topology
 from infra.topology.model import Image
 from toolchain.engine import Engine
 from toolchain.progress import Progress
 
-__all__ = ["remove_stack", "remove_tools_and_images"]
+__all__ = ["remove_lab_cluster", "remove_stack", "remove_tools_and_images", "upstream_images"]
 
 
 def remove_stack(session: Session, *, forget: bool = False) -> None:
@@ -54,6 +55,30 @@ def _remove_resources(session: Session) -> None:
         session.platform.remove_leftovers()
 
 
+def remove_lab_cluster(home: DemoHome, progress: Progress) -> None:
+    """Take the lab cluster down, if there is one, with its images and its registry's content."""
+    from cluster.layout import Layout  # noqa: PLC0415 # the certificates' library costs 0.2 s
+    from cluster.lifecycle import exclusively  # noqa: PLC0415
+    from cluster.programs import installed_programs  # noqa: PLC0415
+    from cluster.teardown import take_down  # noqa: PLC0415
+
+    layout = Layout.of(home)
+    if layout.root.exists():
+        with exclusively(layout):
+            take_down(layout, installed_programs(home), progress, everything=True)
+
+
+def upstream_images() -> tuple[Image, ...]:
+    """The official images of every stack that this checkout describes."""
+    found: dict[Image, None] = {}
+    for stack in stack_names(REPOSITORY):
+        # One that is configured wrongly has brought nothing here.
+        with contextlib.suppress(DemoError):
+            topology = make_topology(stack, load_stack_config(REPOSITORY, stack))
+            found.update(dict.fromkeys(image for image in topology.images if not image.built))
+    return tuple(found)
+
+
 def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Image, ...], progress: Progress) -> None:
     """Delete the demo's images, tools, caches and state once no stack is left.
 
@@ -65,7 +90,7 @@ def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Imag
         raise DemoError(f"Stacks still exist ({', '.join(found)}); destroy them first.")
     with progress.step("images"):
         for image in engine.images_labelled(f"{REPOSITORY_PREFIX}.recipe"):
-            engine.remove_image(image)
+            engine.remove_image(image, all_names=True)
         for image in upstream:
             engine.remove_image(image.reference)
     with progress.step("tools, caches and state"):

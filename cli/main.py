@@ -25,7 +25,7 @@ from infra.paths import DemoHome
 __all__ = ["main"]
 
 app = typer.Typer(
-    help="The COMPASS demo: a payment service with real database incidents, watched by a full observability stack.",
+    help="The COMPASS demo: a payment service on PostgreSQL under a full observability stack.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -69,8 +69,8 @@ def up(stack: StackArgument = None, as_json: JsonOption = False) -> None:
     if as_json:
         _print_json({"stack": stack, "changes": changes.by_operation})
         return
-    display.say(f"The stack {stack} is ready ({changes}).")
-    display.say(f"  status and dashboards  {outputs['GRAFANA_UI_URL']} (any user name; the password is the token)")
+    display.say(f"The stack {stack} is ready ({changes.made()}).")
+    display.say(f"  status page            {outputs['GRAFANA_UI_URL']} (any user name; the password is the token)")
     display.say(f"  sample app             {outputs['SAMPLE_APP_URL']}")
     display.say("  connection settings    ./demo env   (writes .env for COMPASS)")
     for remark in session.platform.remarks():
@@ -92,7 +92,7 @@ def preview(stack: StackArgument = None, as_json: JsonOption = False) -> None:
         return
     for operation, names in sorted(changes.by_operation.items()):
         console.print(f"{operation}: {', '.join(names)}", highlight=False)
-    display.say(f"Stack {name}: {changes}.")
+    display.say(f"Stack {name}: {changes.planned()}.")
 
 
 @app.command()
@@ -177,7 +177,12 @@ def destroy(
     ] = False,
 ) -> None:
     """Remove everything of the stack: containers or pods, network, volumes, files."""
-    from cli.destroy import remove_stack, remove_tools_and_images  # noqa: PLC0415
+    from cli.destroy import (  # noqa: PLC0415
+        remove_lab_cluster,
+        remove_stack,
+        remove_tools_and_images,
+        upstream_images,
+    )
 
     home, display = DemoHome.default(), make_display()
     if stack is None and everything and not existing_stacks(home):
@@ -188,10 +193,10 @@ def destroy(
         remove_stack(session, forget=forget)
         display.say(f"Nothing is left of the stack {stack_name}{' on this machine' if forget else ''}.")
     if everything:
-        session = Session(stack_name or "local", home, display)
-        upstream = tuple(image for image in session.topology.images if not image.built)
+        engine = Session(stack_name or "local", home, display).engine
         with display.running():
-            remove_tools_and_images(home, session.engine, upstream, display)
+            remove_lab_cluster(home, display)
+            remove_tools_and_images(home, engine, upstream_images(), display)
         display.say("Nothing is left of the demo but this checkout (its .venv may be deleted too) and Docker itself.")
 
 
@@ -233,8 +238,10 @@ def topology(stack: StackArgument = None) -> None:
 @app.command()
 def doctor(stack: StackArgument = None, as_json: JsonOption = False) -> None:
     """Say what this machine has of what the demo needs; exit code 1 if something is missing."""
+    from cli.up import likely_stack  # noqa: PLC0415
+
     home = DemoHome.default()
-    name = stack or "local"
+    name = stack or likely_stack(home)
     findings = list(examine(home, lambda n: Session(n, home, make_display()), name))
     if as_json:
         _print_json([{"what": f.what, "ok": f.ok, "detail": f.detail} for f in findings])
@@ -271,7 +278,7 @@ def main() -> None:
             signal.signal(number, signal.default_int_handler)
     code: object = 1
     try:
-        app()
+        app(prog_name="./demo")
     except DemoError as error:
         print(f"demo: {error}", file=sys.stderr)
     except (DockerException, RequestException, OSError) as error:

@@ -5,7 +5,7 @@ import os
 import re
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -24,14 +24,17 @@ __all__ = ["Changes", "PulumiStack"]
 _PARALLEL: Final = 32
 """Operations at once. Most of them wait for a container; the engine's own default is four for each processor."""
 _NOISE: Final = re.compile(r"^(update|preview) failed|resource monitor shut down|\d+ errors? occurred:?$")
-_HOOK: Final = re.compile(r'^(before|after) hook "[^"]*" failed: ', re.MULTILINE)
+_PREFIX: Final = re.compile(r'^((before|after) hook "[^"]*" failed|an unhandled error occurred): ', re.MULTILINE)
+"""What the engine writes before a sentence of the program's."""
 _CONTAINER: Final = "docker:index/container:Container"
 _PROVIDERS: Final = ("docker:", "kubernetes:")
 _KEPT: Final = "RemoteImage"
 """Resources that ``destroy`` forgets and leaves where they are."""
 _UNINTERESTING: Final = frozenset({"same", "read", "refresh", "replace", "discard", "read-discard"})
 """``replace`` only announces the deletion and the creation that are told too."""
-_VERBS: Final = {"create": "", "create-replacement": "", "delete-replaced": "remove old "}
+_DELETE_REPLACED: Final = "delete-replaced"
+"""The other half of a replacement."""
+_VERBS: Final = {"create": "", "create-replacement": "", _DELETE_REPLACED: "remove old "}
 _NOUNS: Final = {
     "Container": "",
     "Network": "",
@@ -53,10 +56,22 @@ class Changes:
     def __bool__(self) -> bool:
         return bool(self.by_operation)
 
-    def __str__(self) -> str:
-        if not self.by_operation:
-            return "nothing to change"
-        return ", ".join(f"{len(names)} to {operation}" for operation, names in sorted(self.by_operation.items()))
+    def planned(self) -> str:
+        """What a preview shows, as in "2 to create, 1 to replace"."""
+        return self._told({"create-replacement": "replace"}, "{} to {}")
+
+    def made(self) -> str:
+        """What an update has done, as in "2 created, 1 replaced"."""
+        return self._told(
+            {"create": "created", "update": "updated", "delete": "deleted", "create-replacement": "replaced"}, "{} {}"
+        )
+
+    def _told(self, words: Mapping[str, str], form: str) -> str:
+        counted = {
+            operation: len(names) for operation, names in self.by_operation.items() if operation != _DELETE_REPLACED
+        }
+        told = [form.format(number, words.get(operation, operation)) for operation, number in sorted(counted.items())]
+        return ", ".join(told) or "nothing to change"
 
 
 @dataclass(slots=True)
@@ -64,6 +79,8 @@ class _Events:
     """Follows the engine's events: one step for each resource that changes."""
 
     display: Display
+    planning: bool = False
+    """Whether nothing is really done, so that no step is shown."""
     changes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
     faults: list[str] = field(default_factory=list[str])
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
@@ -92,6 +109,8 @@ class _Events:
             return
         name = _display_name(metadata)
         self.changes.setdefault(operation, []).append(name)
+        if self.planning:
+            return
         verb = _VERBS.get(operation, f"{operation} ")
         step = self.display.step(f"{verb}{name}")
         self._end(metadata.urn, failed=False)
@@ -106,7 +125,7 @@ class _Events:
                 step.__exit__(type(error) if error else None, error, None)
 
     def _fault(self, message: str) -> None:
-        text = _HOOK.sub("", re.sub(r"<\{%.*?%\}>", "", message)).strip()
+        text = _PREFIX.sub("", re.sub(r"<\{%.*?%\}>", "", message)).strip()
         if text and not _NOISE.search(text) and text not in self.faults:
             self.faults.append(text)
 
@@ -145,7 +164,7 @@ class PulumiStack:
         def operate(stack: automation.Stack, follow: Callable[[events.EngineEvent], None]) -> None:
             stack.preview(on_event=follow, refresh=refresh, program=run_quietly, parallel=_PARALLEL)
 
-        return self._follow(operate, forget=True)[0]
+        return self._follow(operate, planning=True)[0]
 
     def destroy(self) -> Changes:
         """``pulumi destroy`` and ``pulumi stack rm``."""
@@ -200,16 +219,16 @@ class PulumiStack:
         operation: Callable[[automation.Stack, Callable[[events.EngineEvent], None]], object],
         *,
         create: bool = False,
-        forget: bool = False,
+        planning: bool = False,
     ) -> tuple[Changes, dict[str, Any]]:
         """Run an operation in a thread, so that this one can pass signals on; a missing stack is created first.
 
         Args:
             operation: What to do with the stack.
             create: Whether it is probably missing.
-            forget: Whether to remove a stack that had to be created.
+            planning: Whether nothing is changed; a stack that had to be created for it is removed again.
         """
-        follow = _Events(self._display)
+        follow = _Events(self._display, planning=planning)
         failure: list[Exception] = []
 
         def work() -> None:
@@ -225,7 +244,7 @@ class PulumiStack:
                     try:
                         operation(stack, follow)
                     finally:
-                        if forget:
+                        if planning:
                             stack.workspace.remove_stack(self.name, preserve_config=True)
             except Exception as error:  # noqa: BLE001 # it is raised again below, in the caller's thread
                 failure.append(error)

@@ -15,7 +15,7 @@ from infra.paths import REPOSITORY, DemoHome
 from infra.stack_secrets import StackSecrets
 from toolchain.engine import Engine
 
-__all__ = ["bring_up", "choose_stack", "preview"]
+__all__ = ["bring_up", "choose_stack", "likely_stack", "preview"]
 
 _REGISTRY_SECONDS: Final = 2
 
@@ -42,6 +42,14 @@ def choose_stack(home: DemoHome) -> tuple[str, str]:
             "and run ./demo up local."
         )
     return "airgap", f"no image registry answers within {_REGISTRY_SECONDS} seconds"
+
+
+def likely_stack(home: DemoHome) -> str:
+    """The stack that an ``up`` without a name would take; ``local`` where that cannot be said."""
+    try:
+        return choose_stack(home)[0]
+    except DemoError:
+        return "local"
 
 
 def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:

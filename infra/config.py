@@ -225,7 +225,7 @@ def _sentences(model: type[pydantic.BaseModel], error: pydantic.ValidationError,
             sentences.append(f"{where}: unknown key {PROJECT}:{key}; {hint}")
         elif key:
             shown = "" if key in secret else f" (found {fault['input']!r})"
-            sentences.append(f"{where}: {PROJECT}:{key}: {fault['msg']}{shown}.")
+            sentences.append(f"{where}: {PROJECT}:{key}: {fault['msg'].removeprefix('Value error, ')}{shown}.")
         else:
             sentences.append(f"{where}: {fault['msg'].removeprefix('Value error, ')}.")
     return sentences

@@ -165,10 +165,10 @@ class Engine:
         """Ids of all images with a label."""
         return [str(image.id) for image in self._client.images.list(filters={"label": label})]
 
-    def remove_image(self, image: str) -> None:
-        """Remove an image if it is there and nothing uses it."""
+    def remove_image(self, image: str, *, all_names: bool = False) -> None:
+        """Remove an image if it is there and no container uses it; by id it needs ``all_names`` if it has several."""
         try:
-            self._client.images.remove(image, force=True)
+            self._client.images.remove(image, force=all_names)
         except (docker.errors.ImageNotFound, docker.errors.APIError):
             return
 

@@ -10,7 +10,6 @@ from pulumi.runtime import resource
 from pulumi.runtime.proto import source_pb2
 from pulumi_recorder import Recorder
 
-
 # A rendered stack is a hundred thousand objects that live until its module is done; looking through them again and
 # again takes a tenth of the time.
 gc.set_threshold(100_000, 20, 20)

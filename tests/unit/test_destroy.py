@@ -133,7 +133,8 @@ class ImageEngine(Engine):
         self.asked.append(label)
         return ["id-1", "id-2"]
 
-    def remove_image(self, image: str) -> None:
+    def remove_image(self, image: str, *, all_names: bool = False) -> None:
+        assert all_names == image.startswith("id-"), "an official image may have a name that is not ours to remove"
         self.images_removed.append(image)
 
 
@@ -158,3 +159,10 @@ def test_all_of_the_demo_goes_images_and_home(home: DemoHome, tmp_path: Path, mo
     assert engine.images_removed == ["id-1", "id-2", "postgres:18"]
     assert not home.root.exists()
     assert [path.name for path in (tmp_path / "checkout").iterdir()] == ["README.md"]
+
+
+def test_the_official_images_of_every_stack_are_known_and_none_of_ours() -> None:
+    found = {image.reference for image in destroy.upstream_images()}
+    assert any(name.startswith("postgres:") for name in found)
+    assert any(name.startswith("grafana/grafana:") for name in found)
+    assert not any(name.startswith("compass-demo/") for name in found)

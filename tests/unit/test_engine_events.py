@@ -36,9 +36,9 @@ def error(message: str, urn: str = "", severity: str = "error") -> events.Engine
     return event("diagnosticEvent", {"message": message, "severity": severity, "urn": urn, "color": "raw"})
 
 
-def followed(*happened: events.EngineEvent) -> tuple[_Events, list[str]]:
+def followed(*happened: events.EngineEvent, planning: bool = False) -> tuple[_Events, list[str]]:
     display = FakeDisplay()
-    follow = _Events(display)
+    follow = _Events(display, planning=planning)
     for one in happened:
         follow(one)
     return follow, display.told
@@ -81,10 +81,11 @@ def test_changes_are_counted_by_operation() -> None:
         start("db-container"), start("data-volume", "volume:Volume"), start("web-container", op="delete")
     )
     assert follow.changes == {"create": ["db", "volume data"], "delete": ["web"]}
-    assert str(Changes(follow.changes)) == "2 to create, 1 to delete"
+    assert Changes(follow.changes).planned() == "2 to create, 1 to delete"
+    assert Changes(follow.changes).made() == "2 created, 1 deleted"
     assert Changes(follow.changes)
     assert not Changes({})
-    assert str(Changes({})) == "nothing to change"
+    assert Changes({}).planned() == Changes({}).made() == "nothing to change"
 
 
 def test_steps_may_overlap() -> None:
@@ -184,3 +185,20 @@ def test_outputs_of_a_stack_that_does_not_exist_are_a_sentence(monkeypatch: pyte
     monkeypatch.setattr(pulumi_stack, "open_stack", always(Missing()))
     with pytest.raises(DemoError, match=r"^no stack named 'airgap' found$"):
         PulumiStack("airgap", FakeDisplay()).outputs()
+
+
+def test_a_replacement_is_one_change_for_a_person() -> None:
+    changes = Changes({"create-replacement": ["db"], "delete-replaced": ["db"], "update": ["web"]})
+    assert changes.planned() == "1 to replace, 1 to update"
+    assert changes.made() == "1 replaced, 1 updated"
+
+
+def test_a_preview_shows_no_step_for_what_it_only_plans() -> None:
+    follow, told = followed(start("db-container"), end("db-container"), planning=True)
+    assert (told, follow.changes) == ([], {"create": ["db"]})
+
+
+def test_the_programs_own_sentence_is_told_once_and_without_the_engines_words() -> None:
+    said = [error(f"{words}Port 1 is in use.") for words in ("", "an unhandled error occurred: ")]
+    follow, _ = followed(*said)
+    assert follow.faults == ["Port 1 is in use."]
