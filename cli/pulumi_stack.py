@@ -25,6 +25,7 @@ _PARALLEL: Final = 32
 """Operations at once. Most of them wait for a container; the engine's own default is four for each processor."""
 _NOISE: Final = re.compile(r"^(update|preview) failed|resource monitor shut down|\d+ errors? occurred:?$")
 _HOOK: Final = re.compile(r'^(before|after) hook "[^"]*" failed: ', re.MULTILINE)
+_LIST: Final = re.compile(r"^\d+ errors? occurred:\n|^\t\* (?=\S)", re.MULTILINE)
 _CONTAINER: Final = "docker:index/container:Container"
 _PROVIDERS: Final = ("docker:", "kubernetes:")
 _KEPT: Final = "RemoteImage"
@@ -106,7 +107,9 @@ class _Events:
                 step.__exit__(type(error) if error else None, error, None)
 
     def _fault(self, message: str) -> None:
-        text = _HOOK.sub("", re.sub(r"<\{%.*?%\}>", "", message)).strip()
+        text = _HOOK.sub("", re.sub(r"<\{%.*?%\}>", "", message))
+        # Several faults come as one message with a list.
+        text = _LIST.sub("", text).strip()
         if text and not _NOISE.search(text) and text not in self.faults:
             self.faults.append(text)
 
