@@ -26,6 +26,8 @@ _PARALLEL: Final = 32
 _NOISE: Final = re.compile(r"^(update|preview) failed|resource monitor shut down|\d+ errors? occurred:?$")
 _PREFIX: Final = re.compile(r'^((before|after) hook "[^"]*" failed|an unhandled error occurred): ', re.MULTILINE)
 """What the engine writes before a sentence of the program's."""
+_LIST: Final = re.compile(r"^\d+ errors? occurred:\n|^\t\* (?=\S)", re.MULTILINE)
+"""How it writes several faults as one message."""
 _CONTAINER: Final = "docker:index/container:Container"
 _PROVIDERS: Final = ("docker:", "kubernetes:")
 _KEPT: Final = "RemoteImage"
@@ -125,7 +127,8 @@ class _Events:
                 step.__exit__(type(error) if error else None, error, None)
 
     def _fault(self, message: str) -> None:
-        text = _PREFIX.sub("", re.sub(r"<\{%.*?%\}>", "", message)).strip()
+        text = _PREFIX.sub("", re.sub(r"<\{%.*?%\}>", "", message))
+        text = _LIST.sub("", text).strip()
         if text and not _NOISE.search(text) and text not in self.faults:
             self.faults.append(text)
 
