@@ -2,140 +2,25 @@
 
 import contextlib
 import os
-import re
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any, Final
 
 import psutil
 from pulumi import automation
 from pulumi.automation import errors, events
 
+from cli.engine_events import Changes, EngineEvents
 from cli.engine_stack import open_stack, run_quietly
 from cli.progress import Display
 from infra.errors import DemoError
-from toolchain.progress import Step
 
-__all__ = ["Changes", "PulumiStack"]
+__all__ = ["PulumiStack"]
 
 _PARALLEL: Final = 32
 """Operations at once. Most of them wait for a container; the engine's own default is four for each processor."""
-_NOISE: Final = re.compile(r"^(update|preview) failed|resource monitor shut down|\d+ errors? occurred:?$")
-_PREFIX: Final = re.compile(r'^((before|after) hook "[^"]*" failed|an unhandled error occurred): ', re.MULTILINE)
-"""What the engine writes before a sentence of the program's."""
-_LIST: Final = re.compile(r"^\d+ errors? occurred:\n|^\t\* (?=\S)", re.MULTILINE)
-"""How it writes several faults as one message."""
 _CONTAINER: Final = "docker:index/container:Container"
-_PROVIDERS: Final = ("docker:", "kubernetes:")
-_KEPT: Final = "RemoteImage"
-"""Resources that ``destroy`` forgets and leaves where they are."""
-_UNINTERESTING: Final = frozenset({"same", "read", "refresh", "replace", "discard", "read-discard"})
-"""``replace`` only announces the deletion and the creation that are told too."""
-_DELETE_REPLACED: Final = "delete-replaced"
-"""The other half of a replacement."""
-_VERBS: Final = {"create": "", "create-replacement": "", _DELETE_REPLACED: "remove old "}
-_NOUNS: Final = {
-    "Container": "",
-    "Network": "",
-    "Volume": "volume ",
-    "RemoteImage": "image ",
-    "Deployment": "",
-    "StatefulSet": "",
-    "Job": "",
-    "PersistentVolumeClaim": "volume ",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Changes:
-    """What an operation did or would do: operation -> names of resources, unchanged ones left out."""
-
-    by_operation: dict[str, list[str]]
-
-    def __bool__(self) -> bool:
-        return bool(self.by_operation)
-
-    def planned(self) -> str:
-        """What a preview shows, as in "2 to create, 1 to replace"."""
-        return self._told({"create-replacement": "replace"}, "{} to {}")
-
-    def made(self) -> str:
-        """What an update has done, as in "2 created, 1 replaced"."""
-        return self._told(
-            {"create": "created", "update": "updated", "delete": "deleted", "create-replacement": "replaced"}, "{} {}"
-        )
-
-    def _told(self, words: Mapping[str, str], form: str) -> str:
-        counted = {
-            operation: len(names) for operation, names in self.by_operation.items() if operation != _DELETE_REPLACED
-        }
-        told = [form.format(number, words.get(operation, operation)) for operation, number in sorted(counted.items())]
-        return ", ".join(told) or "nothing to change"
-
-
-@dataclass(slots=True)
-class _Events:
-    """Follows the engine's events: one step for each resource that changes."""
-
-    display: Display
-    planning: bool = False
-    """Whether nothing is really done, so that no step is shown."""
-    changes: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
-    faults: list[str] = field(default_factory=list[str])
-    outputs: dict[str, Any] = field(default_factory=dict[str, Any])
-    steps: dict[str, AbstractContextManager[Step]] = field(default_factory=dict[str, AbstractContextManager[Step]])
-
-    def __call__(self, event: events.EngineEvent) -> None:
-        if event.resource_pre_event:
-            self._start(event.resource_pre_event.metadata)
-        elif event.res_outputs_event:
-            metadata = event.res_outputs_event.metadata
-            self._end(metadata.urn, failed=False)
-            if metadata.type == "pulumi:pulumi:Stack" and metadata.new is not None:
-                self.outputs.update(metadata.new.outputs or {})
-        elif event.res_op_failed_event:
-            self._end(event.res_op_failed_event.metadata.urn, failed=True)
-        elif event.diagnostic_event and event.diagnostic_event.severity == "error":
-            self._fault(event.diagnostic_event.message)
-            # A hook that fails is told in no event of its own, and the resource counts as made.
-            self._end(event.diagnostic_event.urn or "", failed=True)
-
-    def _start(self, metadata: events.StepEventMetadata) -> None:
-        operation = str(getattr(metadata.op, "value", metadata.op))
-        if operation in _UNINTERESTING or not metadata.type.startswith(_PROVIDERS):
-            return
-        if operation == "delete" and metadata.type.endswith(_KEPT):
-            return
-        name = _display_name(metadata)
-        self.changes.setdefault(operation, []).append(name)
-        if self.planning:
-            return
-        verb = _VERBS.get(operation, f"{operation} ")
-        step = self.display.step(f"{verb}{name}")
-        self._end(metadata.urn, failed=False)
-        step.__enter__()
-        self.steps[metadata.urn] = step
-
-    def _end(self, urn: str, *, failed: bool) -> None:
-        step = self.steps.pop(urn, None)
-        if step is not None:
-            error = DemoError("failed") if failed else None
-            with contextlib.suppress(DemoError):
-                step.__exit__(type(error) if error else None, error, None)
-
-    def _fault(self, message: str) -> None:
-        text = _PREFIX.sub("", re.sub(r"<\{%.*?%\}>", "", message))
-        text = _LIST.sub("", text).strip()
-        if text and not _NOISE.search(text) and text not in self.faults:
-            self.faults.append(text)
-
-    def close(self) -> None:
-        """End what the engine left open when it was stopped."""
-        for urn in list(self.steps):
-            self._end(urn, failed=True)
 
 
 class PulumiStack:
@@ -231,7 +116,7 @@ class PulumiStack:
             create: Whether it is probably missing.
             planning: Whether nothing is changed; a stack that had to be created for it is removed again.
         """
-        follow = _Events(self._display, planning=planning)
+        follow = EngineEvents(self._display, planning=planning)
         failure: list[Exception] = []
 
         def work() -> None:
@@ -287,12 +172,6 @@ class PulumiStack:
             lines = [line.strip() for line in str(error).splitlines() if "error:" in line]
             return DemoError("\n".join(line.partition("error:")[2].strip() for line in lines) or str(error))
         return DemoError(f"{type(error).__name__}: {error}")
-
-
-def _display_name(metadata: events.StepEventMetadata) -> str:
-    noun = metadata.type.rpartition(":")[2]
-    name = metadata.urn.rpartition("::")[2]
-    return _NOUNS.get(noun, f"{noun.lower()} ") + re.sub(r"(-container|-bridge|-volume)$|^images-", "", name)
 
 
 def _interrupt_engine() -> None:

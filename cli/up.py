@@ -4,9 +4,9 @@ import os
 import sys
 from typing import Any, Final
 
+from cli.engine_events import Changes
 from cli.health import wait_until_ready
 from cli.locks import dead_lock
-from cli.pulumi_stack import Changes
 from cli.session import Session, existing_stacks
 from images.catalog import upstream_image
 from infra.config import load_stack_config

@@ -10,7 +10,8 @@ from pulumi.automation import CommandResult, errors, events
 from stubs import always
 
 from cli import pulumi_stack
-from cli.pulumi_stack import Changes, PulumiStack, _Events
+from cli.engine_events import Changes, EngineEvents
+from cli.pulumi_stack import PulumiStack
 from infra.errors import DemoError
 
 URN = "urn:pulumi:airgap::compass-demo::compass:demo:Demo$compass:demo:Service$docker:index"
@@ -36,9 +37,9 @@ def error(message: str, urn: str = "", severity: str = "error") -> events.Engine
     return event("diagnosticEvent", {"message": message, "severity": severity, "urn": urn, "color": "raw"})
 
 
-def followed(*happened: events.EngineEvent, planning: bool = False) -> tuple[_Events, list[str]]:
+def followed(*happened: events.EngineEvent, planning: bool = False) -> tuple[EngineEvents, list[str]]:
     display = FakeDisplay()
-    follow = _Events(display, planning=planning)
+    follow = EngineEvents(display, planning=planning)
     for one in happened:
         follow(one)
     return follow, display.told
