@@ -14,7 +14,7 @@ import psutil
 from eventually import eventually
 from live_stack import Stack
 
-from infra.paths import REPOSITORY, DemoHome
+from infra.paths import HOME_VARIABLE, REPOSITORY, DemoHome
 from infra.targets.kubernetes.client import KubeClient
 from infra.targets.kubernetes.kube import LAB_CONTEXT, resolve_context
 from infra.targets.kubernetes.objects import NAME, PART_OF, PROJECT_NAME, STACK, labels, name_of, part, parts
@@ -107,7 +107,12 @@ def cluster(*arguments: str, timeout: float = 300) -> "subprocess.CompletedProce
     return subprocess.run(
         [sys.executable, "-m", "cli", "cluster", *arguments],
         cwd=REPOSITORY,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        # The folder may be a link to another home's cluster: a machine has one.
+        env={
+            **os.environ,
+            "PYTHONPATH": str(REPOSITORY),
+            HOME_VARIABLE: str(DemoHome.default().cluster.resolve().parent),
+        },
         capture_output=True,
         text=True,
         timeout=timeout,
