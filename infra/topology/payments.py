@@ -88,8 +88,8 @@ def traffic(site: Site) -> Service:
         memory_mib=128,
         cpus=1,
         user=OWN_USER,
-        # Customers come when the shop is open: requests before would count as failed.
-        needs=(names.SAMPLE_APP.service,),
+        # Customers come when the shop opens: all that they asked for while the database is made would count as failed.
+        needs=("database",),
         connects=(names.SAMPLE_APP,),
         stop_grace_seconds=5,
     )
