@@ -133,6 +133,8 @@ async def test_many_bodies(tmp_path: Path, front: str, path: str, make: Callable
     backend.always("/api/v1/query", lambda: JSONResponse(VECTOR))
     backend.always("/api/v1/query_range", lambda: JSONResponse(MATRIX))
     backend.always("/loki/api/v1/query_range", lambda: JSONResponse(STREAMS))
+    for names in ("/loki/api/v1/labels", "/api/v1/labels", "/api/v1/label/__name__/values"):
+        backend.always(names, lambda: JSONResponse({"status": "success", "data": ["service_name"]}))
     Jaeger(backend, [payment(number) for number in range(1, 5)])
     bodies = Bodies(1)
     statuses: dict[int, int] = {}
