@@ -5,91 +5,17 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from cluster_objects import REGISTRY, Objects, deploy, digest, on_a_cluster
+from cluster_objects import REGISTRY, Objects, deploy, digest
+from cluster_topology import CONFIG, DB, OWN, SCHEMA, SECRETS, SQL, TOPOLOGY, WEB
 from pulumi_recorder import Recorder, is_secret
 
-from infra.config import DemoConfig
-from infra.errors import ConfigError, ImageError
+from infra.errors import ImageError
 from infra.stack_secrets import StackSecrets
-from infra.targets.base import ExternalAddress, UnsupportedSpec
+from infra.targets.base import ExternalAddress
 from infra.targets.kubernetes.kube import KubeAccess
-from infra.targets.kubernetes.support import require_supported
 from infra.targets.kubernetes.target import KubernetesTarget, Plugin
-from infra.topology.model import (
-    Endpoint,
-    ExecProbe,
-    Exposure,
-    File,
-    HttpProbe,
-    Image,
-    Port,
-    Scratch,
-    SecretFile,
-    SecretRef,
-    Service,
-    Sidecar,
-    Task,
-    Topology,
-    Volume,
-)
+from infra.topology.model import Endpoint, File, Image, Topology
 
-IMAGE = Image(repository="example/app", version="1.2.3")
-OWN = Image(repository="demo/own", version="v4", built=True)
-SQL = Endpoint("db", "sql")
-DB = Service(
-    name="db",
-    image=IMAGE,
-    command=("serve", "--fast"),
-    files=(SecretFile(path="/run/secrets/db", secret=SecretRef("db-password")),),
-    volumes=(Volume(name="data", path="/data", size_mib=10), Volume(name="logs", path="/logs", size_mib=2048)),
-    scratch=(Scratch(path="/tmp", size_mib=2),),
-    ports=(Port(name="sql", number=5432, exposure=Exposure.HOST, host_port=15432),),
-    probe=ExecProbe(command=("ready", "-q"), deadline_seconds=33),
-    memory_mib=128,
-    cpus=1.5,
-    user=999,
-    stop_grace_seconds=7,
-    sidecars=(
-        Sidecar(
-            name="db-logs",
-            image=OWN,
-            volumes=(Volume(name="logs", path="/var/log/db", size_mib=2048, read_only=True),),
-            files=(File(path="/etc/logs.yaml", content="b: 2\n"),),
-            memory_mib=32,
-            cpus=0.5,
-            user=999,
-        ),
-    ),
-)
-SCHEMA = Task(
-    name="schema",
-    image=OWN,
-    memory_mib=64,
-    cpus=1,
-    user=10001,
-    needs=("db",),
-    connects=(SQL,),
-    files=(SecretFile(path="/run/secrets/db", secret=SecretRef("db-password")),),
-    deadline_seconds=77,
-)
-WEB = Service(
-    name="web",
-    image=OWN,
-    entrypoint=("/bin/web",),
-    env={"DB": SQL, "A": "1"},
-    files=(File(path="/etc/web.yaml", content="a: 1\n"),),
-    ports=(Port(name="http", number=80, exposure=Exposure.EDGE, host_port=18080),),
-    probe=ExecProbe(command=("everything",), deadline_seconds=90),
-    own_probe=HttpProbe(port="http", path="/ready"),
-    memory_mib=64,
-    cpus=1,
-    user=10001,
-    needs=("schema",),
-    connects=(SQL,),
-)
-TOPOLOGY = Topology(workloads=(DB, SCHEMA, WEB))
-SECRETS = StackSecrets("abcd1234", {"db-password": "very secret"})
-CONFIG = on_a_cluster(DemoConfig(), owner="team-a", cost_center="4711", time_to_live_hours=4)
 _KUBERNETES = "kubernetes:"
 
 Run = Callable[[str, Callable[[], dict[str, Any]]], Recorder]
@@ -366,64 +292,3 @@ def test_a_preview_shows_images_that_are_not_pushed_and_an_update_does_not_start
         assert shown.containers["web"]["image"] == f"{REGISTRY}/demo/own:v4"
     else:
         assert not shown.all
-
-
-def service(name: str = "one", **changes: Any) -> Service:
-    fields: dict[str, Any] = {
-        "image": IMAGE,
-        "memory_mib": 1,
-        "cpus": 1,
-        "user": 1,
-        "probe": ExecProbe(command=("ok",)),
-    }
-    return Service(name=name, **{**fields, **changes})
-
-
-SHARED = Volume(name="shared", path="/shared", size_mib=1)
-HTTP = Port(name="http", number=80)
-
-
-@pytest.mark.parametrize(
-    ("services", "sentence"),
-    [
-        (
-            (service("a", volumes=(SHARED,)), service("b", volumes=(SHARED,))),
-            "b: the volume shared is not possible on this target: it is in the pod of a, which may be on another node",
-        ),
-        (
-            (
-                service(
-                    ports=(HTTP,),
-                    sidecars=(Sidecar(name="two", image=IMAGE, ports=(HTTP,), memory_mib=1, cpus=1, user=1),),
-                ),
-            ),
-            "port 80 is not possible on this target: containers of the pod one share one address",
-        ),
-        ((service(ports=(Port(name="a-very-long-name", number=80),)),), "the port name a-very-long-name"),
-        ((service(volumes=(Volume(name="config", path="/c", size_mib=1),)),), "the name is the target's own"),
-        ((service(files=(File(path="/etc/big", content="x" * 1_100_000),)),), "fit a ConfigMap"),
-        ((service(files=(File(path="/etc/a b", content=""),)),), "one: the file /etc/a b is not possible"),
-        (
-            (service(files=(File(path="/a/b", content="1"), File(path="/a.b", content="2"))),),
-            "the file /a.b is not possible on this target: another file has the same key",
-        ),
-        ((service("gateway"),), "gateway: several replicas is not possible on this target: it does not know of peers"),
-    ],
-)
-def test_what_cannot_be_honoured_is_refused_by_name(services: tuple[Service, ...], sentence: str) -> None:
-    config = CONFIG.model_copy(update={"gateway_replicas": 2})
-    with pytest.raises(UnsupportedSpec) as raised:
-        require_supported(Topology(workloads=services), config)
-    assert sentence in str(raised.value)
-
-
-@pytest.mark.parametrize("stack", ["Test", "a.b", "x" * 60])
-def test_a_stack_whose_name_is_no_namespace_is_told_so(stack: str) -> None:
-    with pytest.raises(ConfigError, match="set compass-demo:namespace"):
-        KubernetesTarget(
-            stack,
-            CONFIG,
-            KubeAccess(None, "test"),
-            digests=lambda _: {},
-            plugin=Plugin(version="1.2.3", kind="builtin"),
-        )
