@@ -136,10 +136,12 @@ class PulumiStack:
                             stack.workspace.remove_stack(self.name, preserve_config=True)
             except Exception as error:  # noqa: BLE001 # it is raised again below, in the caller's thread
                 failure.append(error)
+            finally:
+                ended.set()
 
-        thread = threading.Thread(target=work, name="pulumi")
-        thread.start()
-        interrupted = self._join(thread)
+        ended = threading.Event()
+        threading.Thread(target=work, name="pulumi").start()
+        interrupted = self._wait_for(ended)
         follow.close()
         if interrupted:
             raise KeyboardInterrupt
@@ -147,18 +149,21 @@ class PulumiStack:
             raise self._explain(failure[0], follow.faults) from None
         return Changes(follow.changes), follow.outputs
 
-    def _join(self, thread: threading.Thread) -> bool:
-        """Wait for the thread; on a signal let the engine end what it has begun. Whether there was one."""
+    def _wait_for(self, ended: threading.Event) -> bool:
+        """Wait for the operation; on a signal let the engine end what it has begun. Whether there was one."""
         interrupted = False
-        while thread.is_alive():
+        # Not for its thread: Python 3.11 takes one for dead when a signal interrupts the wait for it.
+        while True:
             try:
-                thread.join(timeout=0.2)
+                while not ended.wait(timeout=0.2):
+                    pass
             except KeyboardInterrupt:
                 if not interrupted:
                     self._display.say("Stopping: the engine finishes what it has begun. Ctrl-C again ends it at once.")
                 interrupted = True
                 _interrupt_engine()
-        return interrupted
+            else:
+                return interrupted
 
     def _explain(self, error: Exception, faults: list[str]) -> DemoError:
         if isinstance(error, errors.ConcurrentUpdateError):

@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false
 
+import threading
 from typing import Any
 
 import pytest
@@ -203,3 +204,22 @@ def test_the_programs_own_sentence_is_told_once_and_without_the_engines_words() 
     said = [error(f"{words}Port 1 is in use.") for words in ("", "an unhandled error occurred: ")]
     follow, _ = followed(*said)
     assert follow.faults == ["Port 1 is in use."]
+
+
+def test_after_an_interrupt_the_engine_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    passed_on = threading.Event()
+    monkeypatch.setattr(pulumi_stack, "_interrupt_engine", passed_on.set)
+
+    class Interrupted(threading.Event):
+        """The end of an operation, the first wait for which a signal interrupts."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            if not passed_on.is_set():
+                raise KeyboardInterrupt
+            self.set()
+            return super().wait(timeout)
+
+    ended = Interrupted()
+    assert PulumiStack("test", FakeDisplay())._wait_for(ended)
+    assert passed_on.is_set()
+    assert ended.is_set()

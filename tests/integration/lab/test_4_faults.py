@@ -159,6 +159,7 @@ def test_a_storage_class_that_is_not_there_is_named(fragile: Stack) -> None:
         fragile.configure(storageClass=None)
 
 
+@pytest.mark.thorough
 def test_a_claim_that_is_not_bound_is_named_with_the_reason(fragile: Stack) -> None:
     fragile.demo("destroy", fragile.name)
     classes = "/apis/storage.k8s.io/v1/storageclasses"
@@ -194,6 +195,7 @@ def test_a_registry_that_does_not_answer_is_one_sentence(fragile: Stack) -> None
         fragile.configure(imageRegistry=REGISTRY)
 
 
+@pytest.mark.thorough
 def test_an_image_that_cannot_be_pulled_is_named_and_the_next_up_continues(fragile: Stack) -> None:
     target = fragile.checkout / "infra" / "targets" / "kubernetes" / "target.py"
     good = target.read_text()
@@ -236,7 +238,7 @@ def running_status(stack: Stack) -> dict[str, Any]:
     return dict(yaml.safe_load(stack.demo("status", stack.name, "--json").stdout))
 
 
-@pytest.mark.parametrize("seconds", [2.0, 12.0])
+@pytest.mark.parametrize("seconds", [pytest.param(2.0, marks=pytest.mark.thorough), 12.0])
 def test_the_api_server_gone_in_the_middle_of_up(fragile: Stack, seconds: float) -> None:
     fragile.succeed("destroy", fragile.name)
     running = fragile.start("up", fragile.name)
@@ -255,6 +257,7 @@ def test_the_api_server_gone_in_the_middle_of_up(fragile: Stack, seconds: float)
     assert fragile.json("up", fragile.name)["changes"] == {}
 
 
+@pytest.mark.thorough
 def test_a_kubelet_that_stopped_is_told_of_its_pods(running: Stack) -> None:
     with without("kubelet"):
         told = eventually(lambda: _silent(running), seconds=90, poll=1)
@@ -268,6 +271,7 @@ def _silent(stack: Stack) -> str:
     return next((state for state in states if "is silent" in state), "")
 
 
+@pytest.mark.thorough
 def test_a_stack_is_destroyed_while_its_node_is_silent(running: Stack) -> None:
     with without("kubelet"):
         eventually(lambda: _silent(running), seconds=90, poll=1)
@@ -275,7 +279,7 @@ def test_a_stack_is_destroyed_while_its_node_is_silent(running: Stack) -> None:
         assert client().get(SPACE) is None
 
 
-@pytest.mark.parametrize("seconds", [1.0, 8.0])
+@pytest.mark.parametrize("seconds", [pytest.param(1.0, marks=pytest.mark.thorough), 8.0])
 def test_pulumi_killed_in_the_middle_of_up_and_then_destroyed(fragile: Stack, seconds: float) -> None:
     running = fragile.start("up", fragile.name)
     eventually(lambda: client().get(SPACE), seconds=60)
@@ -316,6 +320,7 @@ def test_a_stack_that_has_outlived_its_time_says_so_and_is_reaped(fragile: Stack
         fragile.succeed("destroy", fragile.name)
 
 
+@pytest.mark.thorough
 def test_two_stacks_stand_side_by_side(fragile: Stack, tmp_path: Path) -> None:
     other = make_stack(tmp_path, "lother", 22000, "lab", seedPayments=10000)
     try:
