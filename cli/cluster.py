@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cli.progress import Display, make_display
 from infra.errors import ToolError
-from infra.paths import DemoHome
+from infra.paths import LAB_CONTEXT, DemoHome
 
 __all__ = ["app"]
 
@@ -25,7 +25,7 @@ console = Console()
 @app.command()
 def up(as_json: Annotated[bool, typer.Option("--json", help="Answer with JSON on standard output.")] = False) -> None:
     """Start the cluster, or what of it does not run."""
-    from cluster.layout import CONTEXT, REGISTRY, Layout  # noqa: PLC0415 # the certificates' library costs 0.2 s
+    from cluster.layout import REGISTRY, Layout  # noqa: PLC0415 # the certificates' library costs 0.2 s
     from cluster.lifecycle import bring_up, exclusively  # noqa: PLC0415
     from cluster.programs import check_machine, ensure_programs, missing_packages  # noqa: PLC0415
 
@@ -37,11 +37,11 @@ def up(as_json: Annotated[bool, typer.Option("--json", help="Answer with JSON on
     with exclusively(layout), display.running():
         started = bring_up(layout, ensure_programs(home, display), display)
     if as_json:
-        print(json.dumps({"started": started, "kubeconfig": str(layout.kubeconfig), "context": CONTEXT}, indent=2))
+        print(json.dumps({"started": started, "kubeconfig": str(layout.kubeconfig), "context": LAB_CONTEXT}, indent=2))
         return
     what = f"started {', '.join(started)}" if started else "all of it ran already"
     display.say(f"The lab cluster is ready ({what}).")
-    display.say(f"  kubeconfig  {layout.kubeconfig} (context {CONTEXT})")
+    display.say(f"  kubeconfig  {layout.kubeconfig} (context {LAB_CONTEXT})")
     display.say(f"  registry    {REGISTRY} (plain HTTP on this machine's loopback address)")
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 from cli.progress import Display
 from cli.session import Session
 from infra.errors import DemoError
-from infra.paths import REPOSITORY, DemoHome
-from infra.targets.kubernetes.kube import LAB_CONTEXT
+from infra.paths import LAB_CONTEXT, REPOSITORY, DemoHome
 from toolchain.go import GoToolchain
 from toolchain.programs import PROGRAMS
 

@@ -11,7 +11,6 @@ import yaml
 from cluster.layout import (
     API_URL,
     CNI_NETWORK,
-    CONTEXT,
     DNS_ADDRESS,
     DOMAIN,
     KUBELET_PORT,
@@ -24,6 +23,7 @@ from cluster.layout import (
     Layout,
 )
 from cluster.programs import PAUSE_IMAGE
+from infra.paths import LAB_CONTEXT
 
 __all__ = ["KUBELET_HEALTH", "POLICY_PLUGIN", "PROXY_HEALTH", "kubeconfig", "render"]
 
@@ -80,18 +80,18 @@ def kubeconfig(layout: Layout, user: str, *, embedded: bool = False) -> str:
         "kind": "Config",
         "clusters": [
             {
-                "name": CONTEXT,
+                "name": LAB_CONTEXT,
                 "cluster": {"server": API_URL, **read("certificate-authority", "ca.crt")},
             }
         ],
         "users": [
             {
-                "name": f"{CONTEXT}-{user}",
+                "name": f"{LAB_CONTEXT}-{user}",
                 "user": {**read("client-certificate", f"{user}.crt"), **read("client-key", f"{user}.key")},
             }
         ],
-        "contexts": [{"name": CONTEXT, "context": {"cluster": CONTEXT, "user": f"{CONTEXT}-{user}"}}],
-        "current-context": CONTEXT,
+        "contexts": [{"name": LAB_CONTEXT, "context": {"cluster": LAB_CONTEXT, "user": f"{LAB_CONTEXT}-{user}"}}],
+        "current-context": LAB_CONTEXT,
     }
     return _yaml(document)
 

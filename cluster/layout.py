@@ -11,7 +11,6 @@ __all__ = [
     "API_URL",
     "CLAIM_FILE",
     "CNI_NETWORK",
-    "CONTEXT",
     "DNS_ADDRESS",
     "DOMAIN",
     "ETCD_PEER_PORT",
@@ -31,7 +30,6 @@ __all__ = [
     "Layout",
 ]
 
-CONTEXT: Final = "compass-demo-lab"
 NODE: Final = "compass-demo-lab"
 DOMAIN: Final = "cluster.local"
 

@@ -4,9 +4,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cluster.api import Api, ApiError
-from cluster.layout import API_URL, CONTEXT, NODE, REGISTRY, Layout
+from cluster.layout import API_URL, NODE, REGISTRY, Layout
 from cluster.parts import PART_NAMES
 from cluster.processes import find
+from infra.paths import LAB_CONTEXT
 
 __all__ = ["ClusterStatus", "PartStatus", "cluster_status"]
 
@@ -68,7 +69,7 @@ def cluster_status(layout: Layout) -> ClusterStatus:
         node=node,
         pods=pods,
         kubeconfig=str(layout.kubeconfig),
-        context=CONTEXT,
+        context=LAB_CONTEXT,
         server=API_URL,
         registry=REGISTRY,
         parts=parts,

@@ -3,12 +3,14 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import platformdirs
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 HOME_VARIABLE = "COMPASS_DEMO_HOME"
+LAB_CONTEXT: Final = "compass-demo-lab"
+"""The context in ``DemoHome.lab_kubeconfig``: what the lab cluster is called there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from infra.targets.kubernetes.client import KubeClient
 from infra.targets.kubernetes.objects import NAME, STACK, labels, name_of, part, parts
-from infra.topology.model import Container, Service, Task, Topology
+from infra.topology.model import Service, Task, Topology
 
 __all__ = ["compare", "deviations"]
 
@@ -45,11 +45,10 @@ def compare(topology: Topology, live: Mapping[str, Iterable[Mapping[str, Any]]])
             faults.append(f"{workload.name} is missing")
         if not isinstance(workload, Service):
             continue
-        members: tuple[Container, ...] = (workload, *workload.sidecars)
         faults.extend(
             f"the service {member.name} is missing"
-            for member in members
-            if getattr(member, "ports", ()) and member.name not in named["services"]
+            for member in workload.members
+            if member.ports and member.name not in named["services"]
         )
     faults.extend(_missing_claims(topology, live["persistentvolumeclaims"]))
     faults.extend(

@@ -14,7 +14,6 @@ from infra.topology.model import (
     Port,
     Scratch,
     Service,
-    Sidecar,
     Task,
     Workload,
 )
@@ -89,8 +88,7 @@ def _probes(others: tuple[Workload, ...]) -> dict[str, tuple[Endpoint | None, st
     for workload in others:
         if not isinstance(workload, Service):
             continue
-        members: tuple[Service | Sidecar, ...] = (workload, *workload.sidecars)
-        for member in members:
+        for member in workload.members:
             match member.probe:
                 case HttpProbe(port=port, path=path):
                     probes[member.name] = (Endpoint(member.name, port), path)
@@ -114,7 +112,7 @@ def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, t
         Endpoint(member.name, port.name): port.number
         for workload in others
         if isinstance(workload, Service)
-        for member in (workload, *workload.sidecars)
+        for member in workload.members
         for port in member.ports
     }
 

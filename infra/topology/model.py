@@ -206,6 +206,11 @@ class Service(Container):
         """The probe that says whether requests may be sent here."""
         return self.own_probe or self.probe
 
+    @property
+    def members(self) -> "tuple[Service | Sidecar, ...]":
+        """The service and its sidecars: what lives and dies together."""
+        return (self, *self.sidecars)
+
     def port(self, name: str) -> Port:
         """The port of that name; raises ``KeyError``."""
         for port in self.ports:
@@ -220,6 +225,11 @@ class Task(Container):
 
     needs: tuple[str, ...] = ()
     deadline_seconds: int = 300
+
+    @property
+    def members(self) -> "tuple[Task]":
+        """The task alone, so that workloads can be looked through alike."""
+        return (self,)
 
 
 Workload = Service | Task
@@ -256,7 +266,7 @@ class Topology:
     def port(self, endpoint: Endpoint) -> Port:
         """The port behind an endpoint, a sidecar's included; raises ``KeyError``."""
         for service in self.services:
-            for member in (service, *service.sidecars):
+            for member in service.members:
                 for port in member.ports:
                     if (member.name, port.name) == (endpoint.service, endpoint.port):
                         return port
@@ -269,9 +279,22 @@ class Topology:
     def containers(self) -> Iterator[Container]:
         """Every container: services, their sidecars, tasks."""
         for workload in self.workloads:
-            yield workload
-            if isinstance(workload, Service):
-                yield from workload.sidecars
+            yield from workload.members
+
+    def in_order(self) -> Iterator[Workload]:
+        """Every workload after those that it needs; the validator has refused cycles."""
+        remaining = list(self.workloads)
+        made: set[str] = set()
+        while remaining:
+            for workload in [one for one in remaining if made.issuperset(one.needs)]:
+                yield workload
+                made.add(workload.name)
+                remaining.remove(workload)
+
+    @property
+    def volumes(self) -> Mapping[str, int]:
+        """Size in MiB of every volume, by its name."""
+        return {volume.name: volume.size_mib for container in self.containers() for volume in container.volumes}
 
     def published(self) -> Iterator[tuple[Service, Port]]:
         """Every port that a person at the machine can reach."""

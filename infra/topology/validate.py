@@ -126,7 +126,7 @@ def _containers(topology: Topology) -> Iterator[str]:
 
 def _probes(topology: Topology) -> Iterator[str]:
     for service in topology.services:
-        for member in (service, *service.sidecars):
+        for member in service.members:
             names = {port.name for port in member.ports}
             for probe in (member.probe, service.own_probe if member is service else None):
                 if isinstance(probe, HttpProbe) and probe.port not in names:

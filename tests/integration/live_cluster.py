@@ -14,9 +14,9 @@ import psutil
 from eventually import eventually
 from live_stack import Stack
 
-from infra.paths import HOME_VARIABLE, REPOSITORY, DemoHome
+from infra.paths import HOME_VARIABLE, LAB_CONTEXT, REPOSITORY, DemoHome
 from infra.targets.kubernetes.client import KubeClient
-from infra.targets.kubernetes.kube import LAB_CONTEXT, resolve_context
+from infra.targets.kubernetes.kube import resolve_context
 from infra.targets.kubernetes.objects import NAME, PART_OF, PROJECT_NAME, STACK, labels, name_of, part, parts
 
 KINDS = (

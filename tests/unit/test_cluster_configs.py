@@ -17,13 +17,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from cluster.archive import write_archive
 from cluster.certificates import LEAVES, ensure_certificates
 from cluster.configs import kubeconfig, render
-from cluster.layout import API_URL, CONTEXT, NODE_ADDRESS, REGISTRY, SERVICE_ADDRESS, Layout
+from cluster.layout import API_URL, NODE_ADDRESS, REGISTRY, SERVICE_ADDRESS, Layout
 from cluster.manifests import manifests
 from cluster.parts import PART_NAMES, make_parts
 from cluster.processes import Part
 from cluster.programs import Programs
 from infra import versions
-from infra.paths import REPOSITORY
+from infra.paths import LAB_CONTEXT, REPOSITORY
 
 LAYOUT = Layout(Path("/home/cluster"))
 
@@ -80,8 +80,8 @@ def test_kubelet_and_kube_proxy_leave_the_machines_iptables_alone() -> None:
 
 def test_the_users_kubeconfig_holds_its_keys_and_one_context(keys: Path) -> None:
     document = yaml.safe_load(kubeconfig(Layout(keys.parent), "admin", embedded=True))
-    assert document["current-context"] == CONTEXT
-    assert [one["name"] for one in document["contexts"]] == [CONTEXT]
+    assert document["current-context"] == LAB_CONTEXT
+    assert [one["name"] for one in document["contexts"]] == [LAB_CONTEXT]
     assert document["clusters"][0]["cluster"]["server"] == API_URL
     user = document["users"][0]["user"]
     assert base64.b64decode(user["client-key-data"]) == (keys / "admin.key").read_bytes()

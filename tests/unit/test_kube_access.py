@@ -7,8 +7,8 @@ import yaml
 from fake_cluster import CONFIG
 
 from infra.errors import ClusterError, ConfigError
-from infra.paths import DemoHome
-from infra.targets.kubernetes.kube import LAB_CONTEXT, KubeAccess, namespace_name, resolve, resolve_context
+from infra.paths import LAB_CONTEXT, DemoHome
+from infra.targets.kubernetes.kube import KubeAccess, namespace_name, resolve, resolve_context
 
 
 def kubeconfig(path: Path, *contexts: str, current: str = "") -> Path:

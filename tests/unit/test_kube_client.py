@@ -9,8 +9,9 @@ import pytest
 from api_server import ApiServer, kubeconfig
 
 from infra.errors import ClusterError
+from infra.paths import LAB_CONTEXT
 from infra.targets.kubernetes.client import Forbidden, KubeClient, Unreachable
-from infra.targets.kubernetes.kube import LAB_CONTEXT, KubeAccess
+from infra.targets.kubernetes.kube import KubeAccess
 
 PODS = "/api/v1/namespaces/x/pods"
 

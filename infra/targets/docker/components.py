@@ -79,11 +79,10 @@ class WorkloadComponent(pulumi.ComponentResource):
         noun = "Service" if isinstance(workload, Service) else "Task"
         super().__init__(f"compass:demo:{noun}", workload.name, None, opts)
         self._surroundings = surroundings
-        sidecars = workload.sidecars if isinstance(workload, Service) else ()
-        names = dict.fromkeys(volume.name for member in (workload, *sidecars) for volume in member.volumes)
+        names = dict.fromkeys(volume.name for member in workload.members for volume in member.volumes)
         self._volumes = {name: self._volume(name).name for name in names}
         self.container = self._container(workload, needs)
-        for sidecar in sidecars:
+        for sidecar in workload.members[1:]:
             # After its service, as in a pod that is being made: it may read what the service writes.
             self._container(sidecar, [self.container])
         self.register_outputs({"container": self.container.name})

@@ -48,8 +48,7 @@ def check_images(topology: Topology, engine: Engine) -> Iterator[str]:
 def check_disk(topology: Topology, engine: Engine, stack: str) -> Iterator[str]:
     """Room for the volumes to be made, where the engine's disk can be seen from here (not with Docker Desktop)."""
     made = set(engine.volumes_labelled(f"{LABEL_STACK}={stack}"))
-    volumes = {volume.name: volume.size_mib for container in topology.containers() for volume in container.volumes}
-    wanted = sum(size for name, size in volumes.items() if volume_name(stack, name) not in made)
+    wanted = sum(size for name, size in topology.volumes.items() if volume_name(stack, name) not in made)
     root = engine.info.root
     if root.is_dir():
         free = shutil.disk_usage(root).free // 2**20

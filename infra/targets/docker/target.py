@@ -95,13 +95,9 @@ class Demo(pulumi.ComponentResource):
             hooks=hooks,
         )
         ready: dict[str, pulumi.CustomResource] = {}
-        remaining = list(topology.workloads)
-        while remaining:
-            # The validator has refused cycles, so each round finds some.
-            for workload in [w for w in remaining if all(need in ready for need in w.needs)]:
-                needs = [ready[need] for need in workload.needs]
-                ready[workload.name] = WorkloadComponent(around, workload, needs=needs, opts=child).container
-                remaining.remove(workload)
+        for workload in topology.in_order():
+            needs = [ready[need] for need in workload.needs]
+            ready[workload.name] = WorkloadComponent(around, workload, needs=needs, opts=child).container
         containers = pulumi.Output.all(*(container.id for container in ready.values()))
         # The engine takes the demo as made when its outputs are known: after the last container.
         self.register_outputs({"network": around.network.name, "containers": containers})

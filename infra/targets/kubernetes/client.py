@@ -17,7 +17,8 @@ from queue import SimpleQueue
 from typing import Any, Final, TypeVar
 
 from infra.errors import ClusterError
-from infra.targets.kubernetes.kube import LAB_CONTEXT, KubeAccess
+from infra.paths import LAB_CONTEXT
+from infra.targets.kubernetes.kube import KubeAccess
 
 __all__ = ["Forbidden", "KubeClient", "Unreachable"]
 

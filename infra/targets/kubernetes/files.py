@@ -11,7 +11,6 @@ from pulumi_kubernetes.core import v1
 from infra.stack_secrets import StackSecrets
 from infra.targets.base import UnsupportedSpec
 from infra.targets.kubernetes.naming import config_name, secrets_name
-from infra.targets.kubernetes.sizing import members
 from infra.topology.model import Container, File, SecretFile, Workload
 
 __all__ = ["CONFIG", "SECRETS", "config_data", "digest", "file_mounts", "file_volumes", "secret_data"]
@@ -34,7 +33,7 @@ def config_data(workload: Workload) -> dict[str, str]:
         UnsupportedSpec: they are too large, or two paths have the same key with different content.
     """
     data: dict[str, str] = {}
-    for container in members(workload):
+    for container in workload.members:
         for file in container.files:
             if isinstance(file, File):
                 key = _key(container, file.path)
@@ -50,7 +49,7 @@ def secret_data(workload: Workload, secrets: StackSecrets) -> dict[str, str]:
     """Name of the secret -> its value, of all that a workload's containers hold."""
     return {
         file.secret.name: secrets.values[file.secret.name]
-        for container in members(workload)
+        for container in workload.members
         for file in container.files
         if isinstance(file, SecretFile)
     }
@@ -71,7 +70,7 @@ def file_mounts(container: Container) -> list[v1.VolumeMountArgs]:
 
 def file_volumes(workload: Workload) -> list[v1.VolumeArgs]:
     """The pod's volumes for files, those that it needs."""
-    files = [file for container in members(workload) for file in container.files]
+    files = [file for container in workload.members for file in container.files]
     volumes: list[v1.VolumeArgs] = []
     if any(isinstance(file, File) for file in files):
         source = v1.ConfigMapVolumeSourceArgs(name=config_name(workload.name), default_mode=_CONFIG_MODE)

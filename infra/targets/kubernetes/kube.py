@@ -7,18 +7,15 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import yaml
 
 from infra.config import PROJECT, DemoConfig
 from infra.errors import ClusterError, ConfigError
-from infra.paths import REPOSITORY, DemoHome
+from infra.paths import LAB_CONTEXT, REPOSITORY, DemoHome
 
-__all__ = ["LAB_CONTEXT", "KubeAccess", "known_contexts", "namespace_name", "resolve", "resolve_context"]
-
-LAB_CONTEXT: Final = "compass-demo-lab"
-"""The context that `./demo cluster up` makes."""
+__all__ = ["KubeAccess", "known_contexts", "namespace_name", "resolve", "resolve_context"]
 
 
 @dataclass(frozen=True, slots=True)

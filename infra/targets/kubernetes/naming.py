@@ -69,8 +69,7 @@ def claim_name(volume: str, generation: str) -> str:
 def pod_of(topology: Topology, container: str) -> str:
     """The workload in whose pod a container runs; raises ``KeyError``."""
     for workload in topology.workloads:
-        members = (workload, *workload.sidecars) if isinstance(workload, Service) else (workload,)
-        if any(member.name == container for member in members):
+        if any(member.name == container for member in workload.members):
             return workload.name
     raise KeyError(container)
 

@@ -7,7 +7,7 @@ from pulumi_kubernetes.core import v1
 from pulumi_kubernetes.networking import v1 as networking
 
 from infra.targets.kubernetes import policies
-from infra.targets.kubernetes.sizing import members, scale
+from infra.targets.kubernetes.sizing import scale
 from infra.targets.kubernetes.surroundings import SKIP_AWAIT, Surroundings
 from infra.topology.model import Exposure, Port, Service, Sidecar, Workload
 from infra.topology.settings import edge_host
@@ -25,7 +25,7 @@ class Network(pulumi.ComponentResource):
         super().__init__("compass:demo:Network", "network", None, opts)
         self._around = around
         for workload in around.topology.workloads:
-            for member in members(workload):
+            for member in workload.members:
                 if isinstance(member, Service | Sidecar) and member.ports:
                     self._service(workload, member)
             if isinstance(workload, Service) and workload.peers and scale(workload, around.config).several:
@@ -43,7 +43,7 @@ class Network(pulumi.ComponentResource):
                 selector=around.labels.selector(workload.name),
                 ports=_service_ports(member),
                 # A helper that is not ready makes its whole pod so, and must not take the database away from everybody.
-                publish_not_ready_addresses=True if len(members(workload)) > 1 else None,
+                publish_not_ready_addresses=True if len(workload.members) > 1 else None,
             ),
             opts=around.child(self),
         )

@@ -9,7 +9,7 @@ from infra.stack_secrets import StackSecrets
 from infra.targets.kubernetes.container import PRESTOP_SECONDS, container_args, scratch_volume
 from infra.targets.kubernetes.files import config_data, digest, file_volumes, secret_data
 from infra.targets.kubernetes.naming import CONFIG_DIGEST, SECRETS_DIGEST, Labels, claim_name
-from infra.targets.kubernetes.sizing import Scale, mebibytes, members
+from infra.targets.kubernetes.sizing import Scale, mebibytes
 from infra.topology.model import Image, Service, Task, Topology, Workload
 
 __all__ = ["pod_template"]
@@ -38,7 +38,7 @@ def pod_template(
     if isinstance(workload, Service) and workload.peers and scale.several:
         # It knows that it is one of several, and serves on by itself after the signal.
         gently = False
-    grace = max(member.stop_grace_seconds for member in members(workload)) + (PRESTOP_SECONDS if gently else 0)
+    grace = max(member.stop_grace_seconds for member in workload.members) + (PRESTOP_SECONDS if gently else 0)
     config, secret = config_data(workload), secret_data(workload, secrets)
     return v1.PodTemplateSpecArgs(
         metadata=meta.ObjectMetaArgs(
@@ -64,7 +64,7 @@ def pod_template(
                     references[member.image],
                     leaves_gently=gently and isinstance(member, Service),
                 )
-                for member in members(workload)
+                for member in workload.members
             ],
             volumes=_volumes(workload, secrets.generation) or None,
             topology_spread_constraints=_spread(labels, workload) if scale.several else None,
@@ -85,7 +85,7 @@ def _security(workload: Workload) -> v1.PodSecurityContextArgs:
 
 
 def _volumes(workload: Workload, generation: str) -> list[v1.VolumeArgs]:
-    volumes = dict.fromkeys(volume.name for member in members(workload) for volume in member.volumes)
+    volumes = dict.fromkeys(volume.name for member in workload.members for volume in member.volumes)
     return [
         *(
             v1.VolumeArgs(
@@ -101,7 +101,7 @@ def _volumes(workload: Workload, generation: str) -> list[v1.VolumeArgs]:
                 name=scratch_volume(member, number),
                 empty_dir=v1.EmptyDirVolumeSourceArgs(medium="Memory", size_limit=mebibytes(scratch.size_mib)),
             )
-            for member in members(workload)
+            for member in workload.members
             for number, scratch in enumerate(member.scratch)
         ),
         *file_volumes(workload),

@@ -12,7 +12,6 @@ from pulumi_kubernetes.meta import v1 as meta
 from pulumi_kubernetes.networking import v1
 
 from infra.targets.kubernetes.naming import CLIENT, Labels, pod_of
-from infra.targets.kubernetes.sizing import members
 from infra.topology.model import Exposure, Topology
 
 __all__ = ["Traffic", "clients_policy", "deny_all", "issuer_policy", "policy", "traffic"]
@@ -42,7 +41,7 @@ def traffic(topology: Topology, *, ingress: bool) -> list[Traffic]:
     """The allowed traffic of every pod; ``ingress`` opens the edge ports."""
     edges: dict[tuple[str, str], set[int]] = {}
     for workload in topology.workloads:
-        for member in members(workload):
+        for member in workload.members:
             for endpoint in member.connects:
                 # To itself too: the other replicas.
                 edge = (workload.name, pod_of(topology, endpoint.service))

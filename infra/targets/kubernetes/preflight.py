@@ -11,7 +11,8 @@ from infra.targets.kubernetes.kube import KubeAccess, namespace_name
 from infra.targets.kubernetes.objects import PROVIDER, STACK, annotations, is_ours, labels, name_of
 from infra.targets.kubernetes.quantity import amount, shown
 from infra.targets.kubernetes.rights import missing_rights
-from infra.topology.model import Service, Topology
+from infra.targets.kubernetes.sizing import scale
+from infra.topology.model import Topology
 
 __all__ = ["check", "demand"]
 
@@ -65,21 +66,18 @@ def check(
 
 def demand(config: DemoConfig, topology: Topology) -> dict[str, Decimal]:
     """What a namespace's quota must allow, by the names of quotas; limits, since requests are never above them."""
-    replicas = {"sample-app": config.sample_app_replicas, "gateway": config.gateway_replicas}
     pods = memory = cpus = Decimal(0)
     for workload in topology.workloads:
-        times = replicas.get(workload.name, 1)
-        members = (workload, *workload.sidecars) if isinstance(workload, Service) else (workload,)
+        times = scale(workload, config).replicas
         pods += times
-        memory += times * sum(Decimal(member.memory_mib) for member in members) * 2**20
-        cpus += times * sum((Decimal(str(member.cpus)) for member in members), Decimal(0))
-    volumes = {volume.name: volume.size_mib for container in topology.containers() for volume in container.volumes}
+        memory += times * sum(Decimal(member.memory_mib) for member in workload.members) * 2**20
+        cpus += times * sum((Decimal(str(member.cpus)) for member in workload.members), Decimal(0))
     return {
         "pods": pods,
         "limits.memory": memory,
         "limits.cpu": cpus,
-        "persistentvolumeclaims": Decimal(len(volumes)),
-        "requests.storage": Decimal(sum(volumes.values())) * 2**20,
+        "persistentvolumeclaims": Decimal(len(topology.volumes)),
+        "requests.storage": Decimal(sum(topology.volumes.values())) * 2**20,
     }
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from pulumi_kubernetes.core import v1
 
 from infra.config import DemoConfig
-from infra.targets.kubernetes.sizing import cores, cpu_request, mebibytes, members, memory_request, scale
+from infra.targets.kubernetes.sizing import cores, cpu_request, mebibytes, memory_request, scale
 from infra.topology.model import Topology
 
 __all__ = ["limit_range", "quota"]
@@ -24,12 +24,11 @@ def quota(topology: Topology, config: DemoConfig) -> v1.ResourceQuotaSpecArgs:
     for workload in topology.workloads:
         times = scale(workload, config).ceiling
         pods += times
-        for member in members(workload):
+        for member in workload.members:
             memory += times * member.memory_mib
             asked_memory += times * memory_request(member)
             cpus += times * member.cpus
             asked_cpus += times * cpu_request(member.cpus)
-    volumes = {volume.name: volume.size_mib for container in topology.containers() for volume in container.volumes}
     return v1.ResourceQuotaSpecArgs(
         hard={
             "pods": str(pods + _GUESTS),
@@ -38,8 +37,8 @@ def quota(topology: Topology, config: DemoConfig) -> v1.ResourceQuotaSpecArgs:
             "limits.cpu": cores(cpus + _GUESTS * _GUEST_CPUS),
             "limits.memory": mebibytes(memory + _GUESTS * _GUEST_MEMORY_MIB),
             # Twice: when the secrets were lost, the new volumes are made before the old ones are deleted.
-            "persistentvolumeclaims": str(2 * len(volumes)),
-            "requests.storage": mebibytes(2 * sum(volumes.values())),
+            "persistentvolumeclaims": str(2 * len(topology.volumes)),
+            "requests.storage": mebibytes(2 * sum(topology.volumes.values())),
             # Nothing of the demo leaves the namespace but by the ingress.
             "services.nodeports": "0",
             "services.loadbalancers": "0",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from infra.config import DemoConfig
-from infra.topology.model import Container, Service, Sidecar, Workload
+from infra.topology.model import Container, Service, Workload
 
-__all__ = ["Scale", "cores", "cpu_request", "mebibytes", "members", "memory_request", "scale"]
+__all__ = ["Scale", "cores", "cpu_request", "mebibytes", "memory_request", "scale"]
 
 CPU_SHARE: Final = 0.05
 """Of the CPU limit: what the services use on average at default traffic. Two demos with their updates fit two cores."""
@@ -49,18 +49,13 @@ def scale(workload: Workload, config: DemoConfig) -> Scale:
     A service with volumes is one pod, replaced in place, since its volume can be mounted once. The others are
     updated without a gap: the new pod is ready before the old one goes.
     """
-    if not isinstance(workload, Service) or any(member.volumes for member in members(workload)):
+    if not isinstance(workload, Service) or any(member.volumes for member in workload.members):
         return Scale()
     surge = 0 if workload.name in _ALONE else 1
     if workload.name == _SAMPLE_APP:
         replicas, most = config.sample_app_replicas, config.sample_app_max_replicas
         return Scale(replicas=replicas, most=most if most > replicas else None, surge=surge)
     return Scale(replicas=config.gateway_replicas if workload.name == _GATEWAY else 1, surge=surge)
-
-
-def members(workload: Workload) -> tuple[Workload | Sidecar, ...]:
-    """The containers of a workload's pod."""
-    return (workload, *workload.sidecars) if isinstance(workload, Service) else (workload,)
 
 
 def cores(cpus: float) -> str:

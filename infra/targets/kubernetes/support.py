@@ -6,7 +6,7 @@ from typing import Final
 from infra.config import DemoConfig
 from infra.targets.base import UnsupportedSpec
 from infra.targets.kubernetes.files import CONFIG, SECRETS, config_data
-from infra.targets.kubernetes.sizing import members, scale
+from infra.targets.kubernetes.sizing import scale
 from infra.topology.model import Service, Sidecar, Topology, Workload
 
 __all__ = ["require_supported"]
@@ -30,7 +30,7 @@ def require_supported(topology: Topology, config: DemoConfig) -> None:
 
 
 def _require_volumes(workload: Workload, owners: dict[str, str]) -> None:
-    for member in members(workload):
+    for member in workload.members:
         for volume in member.volumes:
             owner = owners.setdefault(volume.name, workload.name)
             if owner != workload.name:
@@ -46,7 +46,7 @@ def _require_volumes(workload: Workload, owners: dict[str, str]) -> None:
 def _require_ports(workload: Workload) -> None:
     ports = [
         (member.name, port)
-        for member in members(workload)
+        for member in workload.members
         if isinstance(member, Service | Sidecar)
         for port in member.ports
     ]

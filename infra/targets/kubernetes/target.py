@@ -179,11 +179,7 @@ class Demo(pulumi.ComponentResource):
         if config.ingress_host:
             Edge(around, opts=child)
         ready: dict[str, pulumi.Resource] = {}
-        remaining = list(topology.workloads)
-        while remaining:
-            # The validator has refused cycles, so each round finds some.
-            for workload in [w for w in remaining if all(need in ready for need in w.needs)]:
-                needs = [*before, *(ready[need] for need in workload.needs)]
-                ready[workload.name] = WorkloadComponent(around, workload, needs=needs, opts=child).controller
-                remaining.remove(workload)
+        for workload in topology.in_order():
+            needs = [*before, *(ready[need] for need in workload.needs)]
+            ready[workload.name] = WorkloadComponent(around, workload, needs=needs, opts=child).controller
         self.register_outputs({"namespace": namespace})

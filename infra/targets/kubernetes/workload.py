@@ -17,7 +17,7 @@ from pulumi_kubernetes.policy import v1 as policy
 from infra.targets.kubernetes.files import config_data, secret_data
 from infra.targets.kubernetes.naming import claim_name, config_name, secrets_name
 from infra.targets.kubernetes.pod import pod_template
-from infra.targets.kubernetes.sizing import cores, mebibytes, members, scale
+from infra.targets.kubernetes.sizing import cores, mebibytes, scale
 from infra.targets.kubernetes.surroundings import SKIP_AWAIT, Surroundings
 from infra.topology.model import Service, Task, Volume, Workload
 
@@ -65,7 +65,7 @@ class WorkloadComponent(pulumi.ComponentResource):
         if isinstance(workload, Task):
             self.controller = self._job(workload, before)
         else:
-            stateful = any(member.volumes for member in members(workload))
+            stateful = any(member.volumes for member in workload.members)
             self.controller = self._stateful_set(before) if stateful else self._deployment(before)
             self._budget()
             if self._scale.most:
@@ -108,7 +108,7 @@ class WorkloadComponent(pulumi.ComponentResource):
         return made
 
     def _claims(self) -> list[pulumi.Resource]:
-        volumes = {volume.name: volume for member in members(self._workload) for volume in member.volumes}
+        volumes = {volume.name: volume for member in self._workload.members for volume in member.volumes}
         return [self._claim(volume) for volume in volumes.values()]
 
     def _claim(self, volume: Volume) -> pulumi.Resource:
@@ -209,7 +209,7 @@ class WorkloadComponent(pulumi.ComponentResource):
     @property
     def _seconds(self) -> int:
         """How long the pods may take to be ready, one after the other if there are several."""
-        probes = [member.probe for member in members(self._workload) if not isinstance(member, Task)]
+        probes = [member.probe for member in self._workload.members if not isinstance(member, Task)]
         deadline = max((probe.deadline_seconds for probe in probes if probe), default=0)
         return deadline * self._scale.ceiling + _PULL_SECONDS
 

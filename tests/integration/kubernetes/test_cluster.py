@@ -10,7 +10,6 @@ from lab_cluster import Lab
 from machine_state import MachineState, machine_state
 
 from cli.progress import make_display
-from cluster.layout import CONTEXT
 from cluster.lifecycle import parts_of
 from cluster.parts import PART_NAMES
 from cluster.processes import find, stop
@@ -19,7 +18,7 @@ from cluster.teardown import halt
 from images.build import ensure_images
 from images.catalog import images
 from infra.config import load_stack_config
-from infra.paths import REPOSITORY, DemoHome
+from infra.paths import LAB_CONTEXT, REPOSITORY, DemoHome
 from toolchain.engine import Engine
 from toolchain.progress import Silent
 
@@ -148,7 +147,7 @@ def test_it_says_that_it_runs(lab: Lab) -> None:
     assert all(part["pid"] and part["memory_mib"] > 0 for part in status["parts"])
     kubeconfig = lab.layout.kubeconfig
     assert kubeconfig.stat().st_mode & 0o777 == 0o600
-    assert [one["name"] for one in yaml.safe_load(kubeconfig.read_text())["contexts"]] == [CONTEXT]
+    assert [one["name"] for one in yaml.safe_load(kubeconfig.read_text())["contexts"]] == [LAB_CONTEXT]
 
 
 def test_up_again_starts_nothing(lab: Lab) -> None:

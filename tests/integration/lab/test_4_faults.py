@@ -13,7 +13,7 @@ from live_cluster import annotate, client, kubeconfig_of, pods, what_is_left, wi
 from live_stack import Stack, make_stack
 
 from cluster.layout import REGISTRY
-from infra.targets.kubernetes.kube import LAB_CONTEXT
+from infra.paths import LAB_CONTEXT
 
 pytestmark = pytest.mark.integration
 
