@@ -130,11 +130,9 @@ class Api:
         """``POST /verify``: one incident from the baseline to the baseline."""
         caller, wish = await self._wish(request)
         incident = self._find(wish.name)
-        if not wish.shared_baseline:
-            self._engine.forget_shared_baseline()
 
         async def work(report: Report) -> dict[str, Any]:
-            return await self._operations.verify(incident, caller, report, shared=True)
+            return await self._operations.verify(incident, caller, report, shared=wish.shared_baseline)
 
         return self._stream(caller, f"verify {incident.name}", work)
 

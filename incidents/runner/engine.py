@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
 import structlog
 
-from incidents.model import Evidence, Incident, Kind, LookAlike
+from incidents.model import Evidence, Incident, Kind
 from incidents.runner.app_settings import AppSettings
 from incidents.runner.database import ANSWERS_NOT, Database
 from incidents.runner.events import Report, Stopwatch
@@ -99,34 +99,27 @@ class Engine:
         report({"event": "phase", "phase": "baseline"})
         return await self.measuring.baseline(evidence, min(wanted, clean))
 
-    async def baseline_of(self, incident: Incident, report: Report, *, shared: bool) -> Baseline:
-        """What the incident is measured against: of its own, or the one that a series of runs shares."""
-        evidence = [*incident.evidence, *(other.tells for other in self._accused(incident))]
-        if shared and self._shared is not None and self._shared.knows(evidence):
-            return self._shared
-        if not shared:
-            return await self.take_baseline(evidence, report)
-        everything = [
+    async def baseline(self, report: Report, *, shared: bool) -> Baseline:
+        """What every incident is measured against.
+
+        While another one is active that is the other's baseline: the stack is not healthy now.
+
+        Args:
+            report: is told of a new one.
+            shared: whether that of the run before will do.
+        """
+        evidence = [
             piece
             for one in self.incidents.values()
             for piece in (*one.evidence, *(look_alike.tells for look_alike in one.look_alikes))
         ]
-        self._shared = await self.take_baseline(everything, report)
+        known = [self._shared] if shared else []
+        known += [_baseline(one) for one in self.state.active()]
+        for baseline in known:
+            if baseline is not None and baseline.knows(evidence):
+                return baseline
+        self._shared = await self.take_baseline(evidence, report)
         return self._shared
-
-    def forget_shared_baseline(self) -> None:
-        """The next series of runs takes a new one."""
-        self._shared = None
-
-    def _accused(self, incident: Incident) -> list[LookAlike]:
-        """What tells this incident from others, and others from it."""
-        others = [
-            look_alike
-            for other in self.incidents.values()
-            for look_alike in other.look_alikes
-            if look_alike.other == incident.name
-        ]
-        return [*incident.look_alikes, *others]
 
     # --- inject, prove, end
 
@@ -233,11 +226,9 @@ class Engine:
         self, incident: Incident, known: ActiveIncident | None, watch: Stopwatch, report: Report
     ) -> list[str]:
         others = [one for one in self.state.active() if one.name != incident.name]
-        if known is None or known.baseline is None or others:
+        baseline = None if known is None else _baseline(known)
+        if baseline is None or others or not baseline.knows(incident.evidence):
             # Nothing to compare with, or another incident is still there to be seen.
-            return []
-        baseline = Baseline(known.baseline["slow_ms"], known.baseline["values"])
-        if not baseline.knows(incident.evidence):
             return []
         return await self.prover.baseline_is_back(incident, baseline, watch, incident.recovery_seconds, report)
 
@@ -279,6 +270,10 @@ class Engine:
         """Let go of every session, without ending incidents that do not live in them."""
         for injection in self._injections.values():
             await injection.end()
+
+
+def _baseline(active: ActiveIncident) -> Baseline | None:
+    return None if active.baseline is None else Baseline(active.baseline["slow_ms"], active.baseline["values"])
 
 
 def _to_log(event: Mapping[str, Any]) -> None:

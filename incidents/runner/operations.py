@@ -137,7 +137,7 @@ class Operations:
         """
         engine = self._engine
         await engine.check_startable(incident.name, concurrent=concurrent)
-        baseline = await engine.baseline_of(incident, report, shared=False)
+        baseline = await engine.baseline(report, shared=False)
         watch = await engine.inject(incident, caller.holder, baseline, report)
         try:
             proof = await engine.prove(incident, baseline, watch, report, alert=False)
@@ -190,7 +190,7 @@ class Operations:
         }
         engine = self._engine
         await engine.check_startable(incident.name, concurrent=False)
-        baseline = await engine.baseline_of(incident, report, shared=shared)
+        baseline = await engine.baseline(report, shared=shared)
         try:
             watch = await engine.inject(incident, caller.holder, baseline, report)
             try:
@@ -233,8 +233,7 @@ class Operations:
         engine = self._engine
         await engine.check_startable("", concurrent=False)
         wanted = [one for one in engine.incidents.values() if one.kind is Kind.INCIDENT]
-        pieces = [piece for one in wanted for piece in one.evidence]
-        baseline = await engine.take_baseline(pieces, report)
+        baseline = await engine.baseline(report, shared=False)
         seen: dict[str, set[str]] = {one.name: set() for one in wanted}
         watch = Stopwatch()
         while watch.seconds < seconds:
