@@ -25,6 +25,7 @@ _PHASES: Final = {
     "recovering": "recovering",
     "alert resolves": "waiting for the alert to resolve",
     "applying the fix": "applying the fix",
+    "watching nothing": "watching a healthy stack",
     "watching": "watching whether the service level holds",
 }
 

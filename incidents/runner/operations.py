@@ -234,6 +234,7 @@ class Operations:
         await engine.check_startable("", concurrent=False)
         wanted = [one for one in engine.incidents.values() if one.kind is Kind.INCIDENT]
         baseline = await engine.baseline(report, shared=False)
+        report({"event": "phase", "phase": "watching nothing", "waits": round(seconds)})
         seen: dict[str, set[str]] = {one.name: set() for one in wanted}
         watch = Stopwatch()
         while watch.seconds < seconds:

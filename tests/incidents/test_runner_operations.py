@@ -201,7 +201,6 @@ async def test_nothing_is_found_where_nothing_is(runner: Runner) -> None:
 async def test_what_shows_without_an_injection_is_a_false_proof(runner: Runner) -> None:
     runner.world.alert_fires = False
     watching = asyncio.create_task(runner.operations.watch_nothing(0.5, runner.report))
-    await until(lambda: any(event["event"] == "phase" for event in runner.events))
-    await asyncio.sleep(0.1)
+    await until(lambda: any(event.get("phase") == "watching nothing" for event in runner.events))
     runner.world.injected.add("something else")
     assert (await watching)["false_proofs"] == ["things-lost", "things-hidden"]
