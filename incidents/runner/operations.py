@@ -15,6 +15,7 @@ from incidents.runner.state import Lease
 
 __all__ = ["Caller", "Operations"]
 
+_POLL_SECONDS = 1.5
 _Work: TypeAlias = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
 _ALERT_RESOLVES_SECONDS = 150
 """An alert over two minutes of history needs as long to forget."""
@@ -242,6 +243,7 @@ class Operations:
                 for piece in one.evidence:
                     if await engine.prover.holds_now(piece, baseline):
                         seen[one.name].add(piece.name)
+            await asyncio.sleep(_POLL_SECONDS)
         false = [one.name for one in wanted if seen[one.name] == {piece.name for piece in one.evidence}]
         return {
             "false_proofs": false,

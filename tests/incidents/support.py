@@ -227,7 +227,7 @@ def make_runner(folder: Path, monkeypatch: pytest.MonkeyPatch, world: World | No
         app_password_file=folder / "app",
         alert_seconds=10,
     )
-    for module in ("proving", "engine", "scoring"):
+    for module in ("proving", "engine", "operations", "scoring"):
         monkeypatch.setattr(f"incidents.runner.{module}._POLL_SECONDS", 0.01)
     monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 0.05)
     monkeypatch.setattr("incidents.runner.recovery._RETRY_SECONDS", 0.05)
