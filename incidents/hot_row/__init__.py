@@ -10,13 +10,20 @@ INCIDENT = Incident(
     name="hot-row",
     title="Everybody wants the same row",
     rank=11,
-    summary="A merchant starts a flash sale. There are no more payments than before, yet paying takes longer and longer.",
+    summary=(
+        "A merchant starts a flash sale. There are no more payments than before, yet paying takes longer and longer."
+    ),
     causes=(
         "Nearly all payments go to one merchant, and its acquirer confirms each while the customer waits.",
-        "Each payment adds to the merchant's row of the day in merchant_daily_totals, and keeps that row locked until it commits, which "
-        "is after the capture.",
+        (
+            "Each payment adds to the merchant's row of the day in merchant_daily_totals, and keeps that row "
+            "locked until it commits, which is after the capture."
+        ),
         "So payments to this merchant go one by one, about eight a second, while ten a second arrive.",
-        "The others wait for the transaction before them, each with a connection of the pool, until no connection is left.",
+        (
+            "The others wait for the transaction before them, each with a connection of the pool, until no "
+            "connection is left."
+        ),
         "All routes wait for connections: customers wait for seconds, then get errors.",
     ),
     steps=(Step(file="inject.sql", login=Login.MIGRATION),),
@@ -39,15 +46,27 @@ INCIDENT = Incident(
         Evidence(
             signal=Signal.LOGS,
             name="waiting for a row",
-            query='sum(count_over_time({app="postgres"} |~ "still waiting for (ShareLock on transaction|ExclusiveLock on tuple)" [30s]))',
-            shows="Sessions are still waiting for another transaction; the context of the line names a row of merchant_daily_totals.",
+            query=(
+                'sum(count_over_time({app="postgres"} |~ "still waiting for (ShareLock on '
+                'transaction|ExclusiveLock on tuple)" [30s]))'
+            ),
+            shows=(
+                "Sessions are still waiting for another transaction; the context of the line names a row of "
+                "merchant_daily_totals."
+            ),
             compares=Compares.rises(2.0, margin=5),
         ),
         Evidence(
             signal=Signal.TRACES,
             name="long INSERT of the total",
-            query='{ resource.service.name = "payment-service" && name = "INSERT merchant_daily_totals" && duration > $slow }',
-            shows="One statement is long, the one that adds to the merchant's total; the others on the same connection are short.",
+            query=(
+                '{ resource.service.name = "payment-service" && name = "INSERT merchant_daily_totals" && duration'
+                " > $slow }"
+            ),
+            shows=(
+                "One statement is long, the one that adds to the merchant's total; the others on the same "
+                "connection are short."
+            ),
             compares=Compares.rises(2.0, margin=5),
         ),
     ),
@@ -59,9 +78,14 @@ INCIDENT = Incident(
             tells=Evidence(
                 signal=Signal.METRICS,
                 name="waits for transactions",
-                query='avg_over_time((sum(db:lock_waits_by_event{wait_event=~"transactionid|tuple"}) or vector(0))[20s:5s])',
-                shows="They wait for each other's transactions and rows, all the time; in a queue behind a table lock they wait for the "
-                "relation.",
+                query=(
+                    'avg_over_time((sum(db:lock_waits_by_event{wait_event=~"transactionid|tuple"}) or '
+                    "vector(0))[20s:5s])"
+                ),
+                shows=(
+                    "They wait for each other's transactions and rows, all the time; in a queue behind a table "
+                    "lock they wait for the relation."
+                ),
                 compares=Compares.rises(margin=3),
             ),
         ),
@@ -70,7 +94,7 @@ INCIDENT = Incident(
         Fix(
             does="Spread the merchant's total over shards: the live setting counter_shards to 16.",
             because="Payments then meet on the same row seldom; sums over the shards stay right.",
-            folder="shards",
+            folder="fixes/shards",
         ),
         Fix(
             does="Have the acquirer capture later.",
@@ -79,9 +103,13 @@ INCIDENT = Incident(
     ),
     unsafe_fixes=(
         Fix(
+            does="Spread the total over shards, and terminate the service's sessions so that nobody waits any more.",
+            because="It ends payments after their cards were charged; the queue would have been gone in seconds.",
+            folder="fixes/terminate",
+        ),
+        Fix(
             does="Delete the row that everybody waits for.",
-            because="It throws the day's figures of the merchant away, waits for the same lock, and the next payment makes the row anew.",
-            folder="delete",
+            because="It throws the day's figures of the merchant away, and the next payment makes the row anew.",
         ),
         Fix(
             does="Enlarge the connection pool.",
@@ -98,16 +126,24 @@ INCIDENT = Incident(
             FROM merchants m JOIN acquirers a ON a.id = m.acquirer_id, (SELECT sum(weight) AS total FROM merchants) s
         """,
         settings={"counter_shards": 8},
-        says="The totals are spread over at least eight shards, or no merchant's row is locked for long by most payments.",
+        says=(
+            "The totals are spread over at least eight shards, or no merchant's row is locked for long by most "
+            "payments."
+        ),
     ),
     ask=(
         "Payments have become slow although there are no more of them. What do they wait for?",
         "Who blocks whom in the database, and why does it never end?",
         "Why would more connections not help?",
     ),
-    finds="Payments serialise on one row of merchant_daily_totals (merchant 37, today): the INSERT ... ON CONFLICT DO UPDATE waits for "
-    "the transaction before it, which waits for the acquirer's capture. Spread the counter over shards (counter_shards).",
-    bound="No disk: two rows change, and at most 16 rows for the day's shards are made. Memory: waiting sessions are those of the pool, "
-    "at most 12.",
+    finds=(
+        "Payments serialise on one row of merchant_daily_totals (merchant 37, today): the INSERT ... ON CONFLICT "
+        "DO UPDATE waits for the transaction before it, which waits for the acquirer's capture. Spread the "
+        "counter over shards (counter_shards)."
+    ),
+    bound=(
+        "No disk: two rows change, and at most 16 rows for the day's shards are made. Memory: waiting sessions "
+        "are those of the pool, at most 12."
+    ),
     folder=Path(__file__).parent,
 )

@@ -10,12 +10,21 @@ INCIDENT = Incident(
     name="pool-exhaustion",
     title="No connection left in the pool",
     rank=2,
-    summary="New contracts with the acquirers come into force. The service crawls, though the database has hardly anything to do.",
+    summary=(
+        "New contracts with the acquirers come into force. The service crawls, though the database has hardly "
+        "anything to do."
+    ),
     causes=(
         "The acquirers now capture while the customer waits, which takes well over a second (acquirers.capture_ms).",
-        "The service asks them within the payment's transaction, so a connection of the pool is taken all that time and does nothing.",
+        (
+            "The service asks them within the payment's transaction, so a connection of the pool is taken all "
+            "that time and does nothing."
+        ),
         "Ten payments a second for 1.6 seconds each want sixteen connections; the pool has twelve.",
-        "Requests of all routes wait for a connection before their first statement: the acquire span grows, the database's do not.",
+        (
+            "Requests of all routes wait for a connection before their first statement: the acquire span grows, "
+            "the database's do not."
+        ),
         "Customers wait for seconds, even those who only look a payment up; then they get 503.",
     ),
     steps=(Step(file="inject.sql", login=Login.MIGRATION),),
@@ -31,7 +40,10 @@ INCIDENT = Incident(
             signal=Signal.METRICS,
             name="idle in transaction",
             query='db:connections_by_state{state="idle in transaction"}',
-            shows="Most of the pool's connections are within a transaction and wait for the client: the database has nothing to do.",
+            shows=(
+                "Most of the pool's connections are within a transaction and wait for the client: the database "
+                "has nothing to do."
+            ),
             compares=Compares.rises(2.0, margin=5),
         ),
         Evidence(
@@ -44,9 +56,14 @@ INCIDENT = Incident(
         Evidence(
             signal=Signal.LOGS,
             name="slow lookups",
-            query='sum(count_over_time({service="payment-service"} |= "\\"route\\":\\"/payment/{payment_id}\\"" '
-            '|~ "\\"duration_ms\\":[0-9]{4}" [30s]))',
-            shows="Looking up one payment by its key takes more than a second, and PostgreSQL logs no slow statement for it.",
+            query=(
+                'sum(count_over_time({service="payment-service"} |= "\\"route\\":\\"/payment/{payment_id}\\"" |~ '
+                '"\\"duration_ms\\":[0-9]{4}" [30s]))'
+            ),
+            shows=(
+                "Looking up one payment by its key takes more than a second, and PostgreSQL logs no slow "
+                "statement for it."
+            ),
             compares=Compares.rises(2.0, margin=5),
         ),
         Evidence(
@@ -73,8 +90,10 @@ INCIDENT = Incident(
                 signal=Signal.TRACES,
                 name="connections held by captures",
                 query='{ resource.service.name = "payment-service" && name = "acquirer capture" && duration > 1s }',
-                shows="The pool's own connections are all taken, by payments that wait for the acquirer; the server would give more. At "
-                "the limit of a role it refuses them (53300).",
+                shows=(
+                    "The pool's own connections are all taken, by payments that wait for the acquirer; the server"
+                    " would give more. At the limit of a role it refuses them (53300)."
+                ),
                 compares=Compares.rises(2.0, margin=5),
             ),
         ),
@@ -83,7 +102,7 @@ INCIDENT = Incident(
         Fix(
             does="Have the acquirers capture later (acquirers.capture_ms = 0).",
             because="Payments then give their connection back within milliseconds.",
-            folder="release",
+            folder="fixes/release",
         ),
         Fix(
             does="Change the service so that it captures after its transaction, without a connection.",
@@ -92,17 +111,26 @@ INCIDENT = Incident(
     ),
     unsafe_fixes=(
         Fix(
-            does="Terminate the service's sessions, or restart the service.",
-            because="Payments whose cards are being charged are lost, and the pool is full again within seconds.",
-            folder="restart",
+            does="Have them capture later, and terminate the service's sessions so that the pool is free at once.",
+            because="Payments whose cards are being charged are lost; the pool would have been free two seconds later.",
+            folder="fixes/terminate",
+        ),
+        Fix(
+            does="Restart the service, and nothing else.",
+            because="Requests under way fail, and the pool is full again within seconds.",
         ),
         Fix(
             does="Enlarge the pool to a hundred connections.",
-            because="The role is limited to 40, so new ones are refused (53300); and the captures take as long as before.",
+            because=(
+                "The role is limited to 40, so new ones are refused (53300); and the captures take as long as before."
+            ),
         ),
     ),
     oracle=Oracle(
-        sql="SELECT coalesce(max(a.capture_ms), 0) < 200 FROM acquirers a JOIN merchants m ON m.acquirer_id = a.id AND m.weight > 0",
+        sql=(
+            "SELECT coalesce(max(a.capture_ms), 0) < 200 FROM acquirers a JOIN merchants m ON m.acquirer_id = "
+            "a.id AND m.weight > 0"
+        ),
         says="No acquirer of an active merchant keeps a payment's connection for long.",
     ),
     ask=(
@@ -110,9 +138,14 @@ INCIDENT = Incident(
         "Is the database overloaded?",
         "What do the connections of the pool do while others wait for them?",
     ),
-    finds="All twelve connections of the pool are taken by payments that are idle in transaction while the acquirer captures (span "
-    "acquirer capture, well over a second); everybody else waits in db.pool.acquire. The database is idle. Release the connection: capture later.",
-    bound="No disk: fewer than a hundred small rows change. Memory: at most 12 sessions, and the requests that wait, of which the service "
-    "refuses any above 2000.",
+    finds=(
+        "All twelve connections of the pool are taken by payments that are idle in transaction while the acquirer"
+        " captures (span acquirer capture, well over a second); everybody else waits in db.pool.acquire. The "
+        "database is idle. Release the connection: capture later."
+    ),
+    bound=(
+        "No disk: fewer than a hundred small rows change. Memory: at most 12 sessions, and the requests that "
+        "wait, of which the service refuses any above 2000."
+    ),
     folder=Path(__file__).parent,
 )

@@ -7,7 +7,10 @@ from incidents.model import Alert, Compares, Evidence, Fix, Incident, Login, Loo
 __all__ = ["INCIDENT"]
 
 # A plan that auto_explain logged in which the planner expected a large part of the table.
-_MISLED_SCAN = 'sum(count_over_time({app="postgres"} |~ `"Node Type": "Seq Scan"[^}]*"Relation Name": "payments"[^}]*"Plan Rows": [0-9]{5,},` [30s]))'
+_MISLED_SCAN = (
+    'sum(count_over_time({app="postgres"} |~ `"Node Type": "Seq Scan"[^}]*"Relation Name": "payments"[^}]*"Plan '
+    'Rows": [0-9]{5,},` [30s]))'
+)
 
 INCIDENT = Incident(
     name="stale-statistics",
@@ -15,11 +18,19 @@ INCIDENT = Incident(
     rank=6,
     summary="Old payments are imported for the fraud team. The import ends well; soon after, paying is slow.",
     causes=(
-        "An import switched autovacuum off for payments, and took statistics of customer_id with the settings of its staging table: one "
-        "distinct value.",
+        (
+            "An import switched autovacuum off for payments, and took statistics of customer_id with the settings"
+            " of its staging table: one distinct value."
+        ),
         "130,000 rows came in and nobody analysed the table, nor will autovacuum do so.",
-        "The planner takes every customer for the owner of all payments, so a Seq Scan looks cheaper than the index, which is there.",
-        "The velocity check of every payment reads more than a million rows: 200 ms of a processor, ten times a second.",
+        (
+            "The planner takes every customer for the owner of all payments, so a Seq Scan looks cheaper than the"
+            " index, which is there."
+        ),
+        (
+            "The velocity check of every payment reads more than a million rows: 200 ms of a processor, ten times"
+            " a second."
+        ),
         "Two processors cannot keep up; statements take seconds, the pool runs empty, customers wait and then get 503.",
     ),
     steps=(Step(file="import.sql", login=Login.BACKFILL),),
@@ -49,7 +60,9 @@ INCIDENT = Incident(
             signal=Signal.LOGS,
             name="estimates far off",
             query=_MISLED_SCAN,
-            shows="Logged plans expect a million rows of payments where a few dozen come (Plan Rows against Actual Rows).",
+            shows=(
+                "Logged plans expect a million rows of payments where a few dozen come (Plan Rows against Actual Rows)."
+            ),
             compares=Compares.rises(2.0, margin=5),
         ),
         Evidence(
@@ -69,7 +82,10 @@ INCIDENT = Incident(
                 signal=Signal.LOGS,
                 name="scan by wrong estimate",
                 query=_MISLED_SCAN,
-                shows="The planner expects most of the table, so it does not want the index. Where the index is lost, it expects a few rows.",
+                shows=(
+                    "The planner expects most of the table, so it does not want the index. Where the index is "
+                    "lost, it expects a few rows."
+                ),
                 compares=Compares.rises(2.0, margin=5),
             ),
         ),
@@ -78,14 +94,16 @@ INCIDENT = Incident(
         Fix(
             does="ANALYZE payments, and switch autovacuum on again for the table.",
             because="It reads a sample, blocks nobody, and plans follow the new statistics at once.",
-            folder="analyze",
+            folder="fixes/analyze",
         ),
     ),
     unsafe_fixes=(
         Fix(
-            does="VACUUM (FULL, ANALYZE) payments.",
-            because="It brings new statistics, but rewrites the table under a lock that nobody gets past, reads included.",
-            folder="rewrite",
+            does="VACUUM (FULL, ANALYZE) payments, and switch autovacuum on again.",
+            because=(
+                "It brings new statistics, but rewrites the table under a lock that nobody gets past, reads included."
+            ),
+            folder="fixes/rewrite",
         ),
         Fix(
             does="Build another index on payments.",
@@ -111,9 +129,15 @@ INCIDENT = Incident(
         "The index on customer_id is there. Why is it not used?",
         "How far are the planner's estimates from the truth, and why?",
     ),
-    finds="The velocity check does a Seq Scan although payments_customer_id_created_at_idx exists: the planner expects a million rows "
-    "(Plan Rows) where a few dozen come. Statistics are stale: many changes since analyze, autovacuum off for the table. ANALYZE payments.",
-    bound="Disk: the import has 130,000 rows, 13 MB of table and about 20 MB of indexes, whatever how often it runs (its ids are fixed); "
-    "recovery deletes and vacuums them, and the room is used again. About 90 MB of write-ahead log in all. Memory: one session.",
+    finds=(
+        "The velocity check does a Seq Scan although payments_customer_id_created_at_idx exists: the planner "
+        "expects a million rows (Plan Rows) where a few dozen come. Statistics are stale: many changes since "
+        "analyze, autovacuum off for the table. ANALYZE payments."
+    ),
+    bound=(
+        "Disk: the import has 130,000 rows, 13 MB of table and about 20 MB of indexes, whatever how often it runs"
+        " (its ids are fixed); recovery deletes and vacuums them, and the room is used again. About 90 MB of "
+        "write-ahead log in all. Memory: one session."
+    ),
     folder=Path(__file__).parent,
 )
