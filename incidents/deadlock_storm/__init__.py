@@ -1,7 +1,7 @@
 """Refunds and a balance check lock the same rows in opposite order.
 
-A refund locks its payment, asks the merchant's acquirer, and then locks the merchant's account. While acquirers answer in
-milliseconds nothing ever comes between the two. Now they take 0.4 s, and a job that checks the balances of the
+A refund locks its payment, asks the merchant's acquirer, and then locks the merchant's account. While acquirers answer
+in milliseconds nothing ever comes between the two. Now they take 0.4 s, and a job that checks the balances of the
 largest merchants locks accounts first and their payments after that, about twice a second.
 """
 
@@ -14,16 +14,22 @@ INCIDENT = Incident(
     title="Transactions kill each other, again and again",
     rank=9,
     summary=(
-        "Refunds have become slow and some of them fail, while payments look healthy. The database itself ends transactions, "
+        "Refunds have become slow and some of them fail, while payments look healthy. The database itself ends "
+        "transactions, "
         "several a minute. What is it that they do to each other, and since when?"
     ),
     causes=(
         "The acquirers answer refunds in 400 ms instead of 10 ms.",
         "So a refund holds the lock on its payment for 0.4 s before it asks for the lock on the merchant's account.",
         "A balance check of the largest merchants locks the account first and the merchant's payments after it.",
-        "When both meet at one merchant, each waits for what the other holds; after 200 ms PostgreSQL ends one of them.",
-        "The service repeats the refund, acquirer and all: customers wait for a second or more, and see an error after the "
-        "fourth attempt.",
+        (
+            "When both meet at one merchant, each waits for what the other holds; after 200 ms PostgreSQL ends "
+            "one of them."
+        ),
+        (
+            "The service repeats the refund, acquirer and all: customers wait a second, and see an error after "
+            "the fourth time."
+        ),
     ),
     steps=(
         Step(file="inject.sql", login=Login.BACKFILL),
@@ -58,12 +64,18 @@ INCIDENT = Incident(
     alert=Alert(name="DatabaseDeadlocks"),
     right_fixes=(
         Fix(
-            does='Set the service\'s lock_order to "canonical": refunds lock the merchant\'s account first, as everything else does.',
+            does=(
+                "Set lock_order of the service to canonical: refunds lock the merchant's account first, as all "
+                "else does."
+            ),
             because="With one order for all, one waits for the other and nobody waits in a circle.",
             folder="fixes/canonical_lock_order",
         ),
         Fix(
-            does="Bring the acquirers' answers back below 100 ms, or move the merchants to an acquirer that answers in time.",
+            does=(
+                "Bring the acquirers' answers back below 100 ms, or move the merchants to an acquirer that "
+                "answers in time."
+            ),
             because="The order stays wrong, but the time in which two transactions can meet is gone.",
         ),
     ),
@@ -92,8 +104,10 @@ INCIDENT = Incident(
         "Would a retry be enough?",
     ),
     finds=(
-        "Deadlocks between refunds (payment first, then the merchant's account) and the balance check of payments-batch (account "
-        "first, then payments). The trace shows 0.4 s at the acquirer between the two locks of a refund. One order of "
+        "Deadlocks between refunds (payment first, then the merchant's account) and the balance check of "
+        "payments-batch (account "
+        "first, then payments). The trace shows 0.4 s at the acquirer between the two locks of a refund. One "
+        "order of "
         "locks for all ends it; retries only hide it."
     ),
     bound="Locks on rows and four rows of acquirers: neither disk nor memory grows.",
