@@ -15,6 +15,7 @@ _FILES = {
     "PAYMENT_OWNER_PASSWORD_FILE": "payments-owner-password",
     "PAYMENT_APP_PASSWORD_FILE": "payment-app-password",
     "PAYMENT_EXPORTER_PASSWORD_FILE": "postgres-exporter-password",
+    "PAYMENT_DBA_PASSWORD_FILE": "dba-password",
 }
 # The disk is not what is measured: with synchronous commits it, and not the core of the app, would be the limit.
 _SCRIPT = (

@@ -17,6 +17,7 @@ from rich.table import Table
 from cli.check_postmortem import check_postmortem
 from cli.cluster import app as cluster_app
 from cli.doctor import examine
+from cli.incident import app as incident_app
 from cli.progress import make_display
 from cli.session import Session, existing_stacks, the_stack
 from infra.errors import DemoError
@@ -32,6 +33,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cluster_app, name="cluster")
+app.add_typer(incident_app, name="incident")
 console = Console()
 
 _INTERRUPTED: Final = 130

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from gateway import logs
-from gateway.config import ConfigError, load, read_token
+from gateway.config import ConfigError, load, read_operators_token, read_token
 from gateway.server import ListenError, run
 
 _BAD_CONFIGURATION = 2
@@ -22,12 +22,13 @@ def main() -> int:
     try:
         config = load(arguments.config)
         token = read_token(config.authentication)
+        operators_token = read_operators_token(config.authentication, token)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return _BAD_CONFIGURATION
-    logs.configure(arguments.log_level, secret=token)
+    logs.configure(arguments.log_level, secrets=[one for one in (token, operators_token) if one])
     try:
-        run(config, token)
+        run(config, token, operators_token)
     except ListenError as error:
         print(error, file=sys.stderr)
         return 1

@@ -28,7 +28,7 @@ from gateway.agents.upstream import Upstream
 from gateway.alerts import AlertLog
 from gateway.allowlists import GRAFANA, JAEGER, LOKI, PROMETHEUS, TEMPO
 from gateway.backend import Backend
-from gateway.credentials import Token
+from gateway.credentials import OperatorsToken, Token
 from gateway.endpoints import Endpoints
 from gateway.forward import Forward
 from gateway.guard import READY, Guard, Policy
@@ -110,13 +110,14 @@ class Front:
 
 @asynccontextmanager
 async def open_gateway(
-    config: Config, token: str | None, *, stopping: asyncio.Event
+    config: Config, token: str | None, operators_token: str | None = None, *, stopping: asyncio.Event
 ) -> AsyncGenerator[dict[str, Front]]:
     """Open the back ends and hand out one front for each listener.
 
     Args:
         config: the validated configuration.
         token: the secret that opens the fronts; None opens them to everybody.
+        operators_token: the secret that opens them without a record; None: there is none.
         stopping: set when no new requests are welcome; those that come are served.
     """
     metrics = Metrics()
@@ -186,12 +187,14 @@ async def open_gateway(
             traces_front = _traces_front(shared, store, shared.forward(traces, JAEGER))
 
         secret = Token(token, cookie=f"{config.stack}-gateway")
+        operators = OperatorsToken(operators_token)
         login = Login(config.stack, secret) if secret.required else None
 
         def guard(front: str, app: ASGIApp, *, open_paths: frozenset[str] = frozenset(), inside: bool = False) -> Guard:
             policy = Policy(
                 front=front,
                 token=Token(None, cookie="") if inside else secret,
+                operators=operators,
                 realm=f"{config.stack} gateway",
                 browsers=config.browsers,
                 limits=config.limits,

@@ -9,7 +9,6 @@ import math
 import os
 import socket
 import ssl
-import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -90,9 +89,7 @@ class Backend:
         self.host: str = self._base.host
         self.port: int = self._base.port or (443 if self._base.scheme == "https" else 80)
         self._in_flight = 0
-        self._gauge = metrics.upstream_in_flight.labels(name)
-        self._duration = metrics.upstream_duration.labels(name)
-        self._errors = metrics.upstream_errors
+        self._metrics = metrics.of_backend(name)
         self._client = make_client(settings.timeout_seconds, settings.max_concurrent, verify=verification(settings.url))
 
     async def close(self) -> None:
@@ -110,17 +107,16 @@ class Backend:
             sentence = f"{self.name} already works on {self._in_flight} requests of this gateway, its limit; try again"
             raise self.error(503, "unavailable", "busy", sentence, headers={"Retry-After": "1"})
         self._in_flight += 1
-        self._gauge.set(self._in_flight)
-        started = time.perf_counter()
         seconds = min(self.settings.timeout_seconds, ask.seconds)
         try:
-            async with asyncio.timeout(seconds):
-                response = await self._send(ask)
-                try:
-                    self._check_length(response)
-                    yield response
-                finally:
-                    await response.aclose()
+            with self._metrics.asking():
+                async with asyncio.timeout(seconds):
+                    response = await self._send(ask)
+                    try:
+                        self._check_length(response)
+                        yield response
+                    finally:
+                        await response.aclose()
         except (TimeoutError, httpx2.TimeoutException):
             raise self.error(504, "timeout", "timeout", f"{self.name} did not answer within {seconds:g} s") from None
         except httpx2.ConnectError as error:
@@ -131,8 +127,6 @@ class Backend:
             ) from None
         finally:
             self._in_flight -= 1
-            self._gauge.set(self._in_flight)
-            self._duration.observe(time.perf_counter() - started)
 
     async def get_json(self, path: str, parameters: Mapping[str, str]) -> object:
         """Ask for a small JSON document.
@@ -177,7 +171,7 @@ class Backend:
         headers: Mapping[str, str] | None = None,
     ) -> BackendError:
         """Return an error of this back end, counted."""
-        self._errors.labels(self.name, kind).inc()
+        self._metrics.failed(kind)
         return BackendError(status, error_type, kind, sentence, backend=self.name, headers=headers)
 
     async def _send(self, ask: Ask) -> httpx2.Response:

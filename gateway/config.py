@@ -72,11 +72,13 @@ class Authentication(_Model):
     """Who may ask.
 
     ``required`` wants the token on every published front; ``loopback-open`` asks nobody and is for a laptop whose
-    ports are published on the loopback address only.
+    ports are published on the loopback address only. Operators have a token of their own in either mode: their calls
+    are answered alike and not recorded.
     """
 
     mode: Literal["required", "loopback-open"] = "required"
     token_file: Path | None = None
+    operators_token_file: Path | None = None
 
     @model_validator(mode="after")
     def _token_wanted(self) -> Self:
@@ -265,11 +267,36 @@ def read_token(authentication: Authentication) -> str | None:
     """
     if authentication.mode == "loopback-open" or authentication.token_file is None:
         return None
+    return _token(authentication.token_file)
+
+
+def read_operators_token(authentication: Authentication, token: str | None) -> str | None:
+    """Return the operators' token, or None where there are no operators.
+
+    Args:
+        authentication: names the file.
+        token: the other one, for everybody.
+
+    Raises:
+        ConfigError: the token file cannot be read, holds nothing usable, or holds the other token: nothing at all would
+            be recorded.
+    """
+    if authentication.operators_token_file is None:
+        return None
+    found = _token(authentication.operators_token_file)
+    if found == token:
+        raise ConfigError(
+            f"{authentication.operators_token_file} must hold another token than {authentication.token_file}"
+        )
+    return found
+
+
+def _token(file: Path) -> str:
     try:
-        token = authentication.token_file.read_text(encoding="ascii").strip()
+        token = file.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it holds other than ASCII characters"
-        raise ConfigError(f"the token file {authentication.token_file} cannot be read: {reason}") from None
+        raise ConfigError(f"the token file {file} cannot be read: {reason}") from None
     if not token or not token.isprintable() or " " in token:
-        raise ConfigError(f"the token file {authentication.token_file} holds no token on one line without blanks")
+        raise ConfigError(f"the token file {file} holds no token on one line without blanks")
     return token

@@ -1,4 +1,4 @@
-"""Who a caller is: the holder of the stack's token, who shows it, or a cookie that was given for it."""
+"""Who a caller is: the holder of the stack's token, who shows it, or a cookie that was given for it; or an operator."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ class Token:
     """
 
     def __init__(self, token: str | None, *, cookie: str) -> None:
-        # A digest, so that the comparison takes the same time whatever the lengths are.
-        self._digest = None if token is None else hashlib.sha256(token.encode()).digest()
+        self._digest = _digest(token)
         self.cookie = cookie
 
     @property
@@ -37,7 +36,7 @@ class Token:
 
     def is_token(self, given: bytes) -> bool:
         """Return whether this is the secret."""
-        return self._digest is None or hmac.compare_digest(hashlib.sha256(given).digest(), self._digest)
+        return self._digest is None or _equals(given, self._digest)
 
     def admits(self, headers: RawHeaders) -> bool:
         """Return whether the request carries the token, or a cookie that was given for it."""
@@ -65,6 +64,31 @@ class Token:
 
     def _sign(self, until: str) -> str:
         return hmac.new(self._digest or b"", f"{self.cookie} {until}".encode(), hashlib.sha256).hexdigest()
+
+
+class OperatorsToken:
+    """The secret of whoever runs the demo: it opens the fronts too, and what is asked with it is not recorded.
+
+    Args:
+        token: the secret; None: there are no operators.
+    """
+
+    def __init__(self, token: str | None) -> None:
+        self._digest = _digest(token)
+
+    def is_in(self, headers: RawHeaders) -> bool:
+        """Return whether the request carries it, as Bearer or as the password of Basic."""
+        given = _credential(header.one(headers, b"authorization"))
+        return given is not None and self._digest is not None and _equals(given, self._digest)
+
+
+def _digest(token: str | None) -> bytes | None:
+    # So that a comparison takes the same time whatever the lengths are.
+    return None if token is None else hashlib.sha256(token.encode()).digest()
+
+
+def _equals(given: bytes, digest: bytes) -> bool:
+    return hmac.compare_digest(hashlib.sha256(given).digest(), digest)
 
 
 def _credential(authorization: bytes | None) -> bytes | None:

@@ -13,6 +13,7 @@ from gateway import headers as header
 from gateway.login import PATH as LOGIN_PATH
 from gateway.paths import BadPath, NormalPath, normalise
 from gateway.problems import Refused
+from gateway.record import record, recorded
 from gateway.rules import READ
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from gateway.config import Browsers, Limits
-    from gateway.credentials import Token
+    from gateway.credentials import OperatorsToken, Token
     from gateway.headers import RawHeaders
     from gateway.login import Login
     from gateway.metrics import Metrics
@@ -49,6 +50,7 @@ class Policy:
     Attributes:
         front: name of the listener, a metric label.
         token: who may ask.
+        operators: who may ask too, without a record.
         realm: what a browser's password dialogue names.
         browsers: hosts and origins.
         limits: bounds of one request.
@@ -59,6 +61,7 @@ class Policy:
 
     front: str
     token: Token
+    operators: OperatorsToken
     realm: str
     browsers: Browsers
     limits: Limits
@@ -81,7 +84,7 @@ class Guard:
         self._app = app
         self._policy = policy
         self._stopping = stopping
-        self._requests = metrics.requests
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -108,28 +111,37 @@ class Guard:
                 await refused.response()(scope, receive, watched_send)
         except Refused as refused:
             # The answer has begun, so all that is left is not to finish it: the server closes the connection.
-            log.warning("answer broken off", front=self._policy.front, error=refused.sentence, backend=refused.backend)
+            self._note_break(refused)
         except Exception:
             log.exception("request failed", front=self._policy.front)
             if not status:
                 failed = Refused(500, "internal", "the gateway failed to answer; its log says more")
                 await failed.response()(scope, receive, watched_send)
         finally:
-            self._requests.labels(self._policy.front, str(status or CLIENT_LEFT)).inc()
-            path = scope.get(_PATH)
-            shown = path.text if isinstance(path, NormalPath) else "?"
-            write = log.debug if shown in self._policy.open_paths else log.info
-            write(
-                "request",
-                front=self._policy.front,
-                method=scope["method"],
-                path=shown,
-                status=status or CLIENT_LEFT,
-                milliseconds=round((time.perf_counter() - started) * 1000, 1),
-            )
+            self._note(scope, status or CLIENT_LEFT, time.perf_counter() - started)
+
+    def _note_break(self, refused: Refused) -> None:
+        if recorded():
+            log.warning("answer broken off", front=self._policy.front, error=refused.sentence, backend=refused.backend)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        self._metrics.count_request(self._policy.front, status)
+        if not recorded():
+            return
+        path = scope.get(_PATH)
+        shown = path.text if isinstance(path, NormalPath) else "?"
+        write = log.debug if shown in self._policy.open_paths else log.info
+        write(
+            "request",
+            front=self._policy.front,
+            method=scope["method"],
+            path=shown,
+            status=status,
+            milliseconds=round(seconds * 1000, 1),
+        )
 
     def admit(self, scope: Scope) -> None:
-        """Let a request pass, and note its normal path.
+        """Let a request pass, note its normal path, and decide whether it is recorded.
 
         Args:
             scope: of the request, or of the handshake of a WebSocket.
@@ -140,6 +152,9 @@ class Guard:
         policy = self._policy
         headers: RawHeaders = scope["headers"]
         query: bytes = scope["query_string"]
+        operator = policy.operators.is_in(headers)
+        # First of all: what is refused is not recorded either.
+        record(wanted=not operator)
         if len(scope["raw_path"]) + len(query) > policy.limits.url_bytes:
             raise Refused(
                 414, "too_large", f"the URL is longer than the limit of {policy.limits.url_bytes} bytes; use POST"
@@ -162,7 +177,7 @@ class Guard:
             )
         if scope["method"] not in SAFE_METHODS or scope["type"] == "websocket":
             _check_origin(headers, host, policy.browsers.allowed_origins)
-        if not self._at_login(scope) and not policy.token.admits(headers):
+        if not operator and not self._at_login(scope) and not policy.token.admits(headers):
             raise self._unauthorized(scope)
 
     def _is_lone(self, scope: Scope) -> bool:

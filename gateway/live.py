@@ -18,6 +18,7 @@ from gateway import headers as header
 from gateway.backend import reason, verification
 from gateway.guard import path_of
 from gateway.problems import Refused
+from gateway.record import recorded
 
 if TYPE_CHECKING:
     import uvicorn
@@ -59,7 +60,7 @@ class Live:
         self._guard = guard
         self._grafana = grafana
         self._identity = (identity_header.encode(), user.encode())
-        self._requests = metrics.requests
+        self._metrics = metrics
         self._open = 0
 
     def protocol(self) -> type[asyncio.Protocol]:
@@ -84,8 +85,9 @@ class Live:
             pass
         finally:
             writer.close()
-            self._requests.labels("main", str(status)).inc()
-            log.info("websocket", front="main", path=_PATH, status=status)
+            self._metrics.count_request("main", status)
+            if recorded():
+                log.info("websocket", front="main", path=_PATH, status=status)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         scope = _scope(await reader.readuntil(b"\r\n\r\n"))

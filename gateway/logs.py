@@ -1,6 +1,6 @@
 """JSON lines on stdout, one per event, for the gateway and for the libraries below it.
 
-Never logged: tokens, query strings and what a back end answered. The token is also cut out of every line as a last
+Never logged: tokens, query strings and what a back end answered. Tokens are also cut out of every line as a last
 resort.
 """
 
@@ -13,38 +13,40 @@ from typing import TYPE_CHECKING
 import structlog
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from structlog.typing import EventDict, Processor, WrappedLogger
 
 HIDDEN = "[hidden]"
 
 
 class Redact:
-    """A processor that replaces a secret wherever it appears in a line's values."""
+    """A processor that replaces secrets wherever they appear in a line's values."""
 
-    def __init__(self, secret: str | None) -> None:
-        self._secret = secret
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._secrets = tuple(secrets)
 
     def __call__(self, _logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-        """Return the event without the secret."""
-        if self._secret is not None:
-            for key, value in event.items():
-                if isinstance(value, str) and self._secret in value:
-                    event[key] = value.replace(self._secret, HIDDEN)
+        """Return the event without the secrets."""
+        for key, value in event.items():
+            for secret in self._secrets:
+                if isinstance(value, str) and secret in value:
+                    value = event[key] = value.replace(secret, HIDDEN)  # noqa: PLW2901 - the next one may be in it too
         return event
 
 
-def configure(level: str = "INFO", secret: str | None = None) -> None:
+def configure(level: str = "INFO", secrets: Sequence[str] = ()) -> None:
     """Send structlog's events and the standard library's records to stdout as JSON.
 
     Args:
         level: lowest level that is written.
-        secret: text that must never appear.
+        secrets: texts that must never appear.
     """
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        Redact(secret),
+        Redact(secrets),
     ]
     numeric = logging.getLevelNamesMapping()[level]
     structlog.configure(

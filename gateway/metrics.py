@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import choose_encoder
+
+from gateway.record import recorded
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
 
 # A front adds well under a millisecond, a slow query takes seconds.
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -58,7 +67,55 @@ class Metrics:
             registry=self.registry,
         )
 
+    def count_request(self, front: str, status: int) -> None:
+        """Count a request that was answered."""
+        if recorded():
+            self.requests.labels(front, str(status)).inc()
+
+    def count_tool_call(self, dialect: str, tool: str, status: int) -> None:
+        """Count a call of an agent's tool that was answered."""
+        if recorded():
+            self.tool_calls.labels(dialect, tool, str(status)).inc()
+
+    def of_backend(self, name: str) -> BackendMetrics:
+        """Return the part that is about one back end; its series are there from now on."""
+        return BackendMetrics(self, name)
+
     def render(self, accept: str) -> tuple[bytes, str]:
         """Return the exposition and its content type, in the format that the Accept header asks for."""
         encoder, content_type = choose_encoder(accept)
         return encoder(self.registry), content_type
+
+
+class BackendMetrics:
+    """What is counted of one back end.
+
+    Args:
+        metrics: the gateway's.
+        name: of the back end.
+    """
+
+    def __init__(self, metrics: Metrics, name: str) -> None:
+        self._in_flight = metrics.upstream_in_flight.labels(name)
+        self._duration = metrics.upstream_duration.labels(name)
+        self._errors = metrics.upstream_errors
+        self._name = name
+
+    @contextmanager
+    def asking(self) -> Generator[None]:
+        """Count a request as long as it lasts, and measure it."""
+        if not recorded():
+            yield
+            return
+        started = time.perf_counter()
+        self._in_flight.inc()
+        try:
+            yield
+        finally:
+            self._in_flight.dec()
+            self._duration.observe(time.perf_counter() - started)
+
+    def failed(self, kind: str) -> None:
+        """Count a request that was not answered properly."""
+        if recorded():
+            self._errors.labels(self._name, kind).inc()

@@ -82,13 +82,19 @@ def bind(listener: Listener, front: str) -> socket.socket:
 
 
 async def serve(
-    config: Config, token: str | None, *, started: Callable[[dict[str, int]], None] | None = None, stop: asyncio.Event
+    config: Config,
+    token: str | None,
+    operators_token: str | None = None,
+    *,
+    started: Callable[[dict[str, int]], None] | None = None,
+    stop: asyncio.Event,
 ) -> None:
     """Serve all fronts until ``stop`` is set, then drain, then answer what is under way, within the configured bounds.
 
     Args:
         config: the validated configuration.
         token: the secret that opens the fronts.
+        operators_token: the one that opens them without a record.
         started: told the ports once every front accepts connections.
         stop: ends the service.
 
@@ -100,7 +106,7 @@ async def serve(
             front: bound.enter_context(bind(listener, front)) for front, listener in config.listeners.by_name().items()
         }
         closing = asyncio.Event()
-        async with open_gateway(config, token, stopping=stop) as fronts:
+        async with open_gateway(config, token, operators_token, stopping=stop) as fronts:
             servers = [
                 (
                     _Server(
@@ -141,7 +147,7 @@ async def serve(
     log.info("stopped")
 
 
-def run(config: Config, token: str | None) -> None:
+def run(config: Config, token: str | None, operators_token: str | None = None) -> None:
     """Serve until SIGTERM or SIGINT.
 
     Raises:
@@ -153,7 +159,7 @@ def run(config: Config, token: str | None) -> None:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        await serve(config, token, stop=stop)
+        await serve(config, token, operators_token, stop=stop)
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(main())

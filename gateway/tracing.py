@@ -1,7 +1,7 @@
 """A trace per proxied call: a server span that continues the caller's trace, a client span that the back end continues.
 
 Only proxied calls are traced. Readiness polls and the status page's own queries would fill the store with the gateway
-watching itself.
+watching itself. Calls that are not recorded have no span, and their back ends are told not to sample either.
 """
 
 from __future__ import annotations
@@ -14,18 +14,21 @@ from typing import TYPE_CHECKING
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, ALWAYS_ON, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, StatusCode, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from gateway.backend import verification
 from gateway.exporter import HttpSpanExporter
 from gateway.problems import Refused
+from gateway.record import recorded
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
-    from opentelemetry.trace import Span
+    from opentelemetry.context import Context
+    from opentelemetry.trace import Link, Span, TraceState
+    from opentelemetry.util.types import Attributes
 
 SERVER_ERROR = 500
 """The first status that is the server's fault: a span with it, or with a higher one, is an error."""
@@ -33,6 +36,26 @@ _PROPAGATED = ("traceparent", "tracestate")
 _EXPORT_DELAY_MS = 200
 _EXPORT_TIMEOUT_S = 2.0
 _QUEUE = 1024
+
+
+class _Recorded(Sampler):
+    """Samples what is recorded, whatever the caller sampled."""
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        wanted = ALWAYS_ON if recorded() else ALWAYS_OFF
+        return wanted.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+
+    def get_description(self) -> str:
+        return "Recorded"
 
 
 class Tracing:
@@ -47,7 +70,7 @@ class Tracing:
 
     def __init__(self, endpoint: str | None, *, version: str, environment: str) -> None:
         self._provider = TracerProvider(
-            sampler=ALWAYS_OFF if endpoint is None else ALWAYS_ON,
+            sampler=ALWAYS_OFF if endpoint is None else _Recorded(),
             resource=Resource.create(
                 {
                     "service.name": "gateway",

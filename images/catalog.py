@@ -16,8 +16,12 @@ _OWN: Final = {
     "sample-app": ("payment_service", "sample-app/payment_service"),
     "traffic": ("traffic", "traffic"),
     "gateway": ("gateway", "gateway"),
+    "incident-runner": ("incidents", "incidents"),
 }
 """The services that this repository writes; built on both distributions."""
+
+_OWN_DATA: Final = {"incident-runner": "/var/lib/incident-runner"}
+"""Folders of theirs that their user must be able to write to."""
 
 _PROGRAMS: Final = {
     # role -> folder that its user must be able to write to, or "" for none
@@ -70,6 +74,7 @@ def _own(role: str, base: Image) -> Recipe:
         dockerfile="python-service",
         base=base,
         sources={"requirements.txt": f"requirements/{role}.txt", f"app/{package}": folder},
+        arguments={"DATA": _OWN_DATA[role]} if role in _OWN_DATA else {},
     )
 
 

@@ -100,7 +100,7 @@ class Step:
 class Compares:
     """How a measured value has to stand to the baseline of the same run.
 
-    Rises: value >= factor * baseline + margin. Falls: value <= factor * baseline - margin, and the baseline is above zero.
+    Rises: value >= factor * baseline + margin. Falls: value <= factor * baseline - margin, with a baseline above zero.
     Stays: value <= factor * baseline + margin, while the other evidence of the incident is there.
 
     The baseline of what rises or stays is the highest value of the window before, of what falls the lowest.

@@ -33,6 +33,11 @@ _SECRETS = (
     "payments_owner_password",
     "payment_app_password",
     "postgres_exporter_password",
+    "dba_password",
+    "payment_app_password_2",
+    "gateway_operators_token",
+    "incident_presenter_token",
+    "incident_owner_token",
 )
 """Fields that are secret; with hyphens, the names of the secrets in the topology."""
 _CLUSTER_ONLY = (
@@ -122,6 +127,11 @@ class DemoConfig(pydantic.BaseModel):
     payments_owner_password: pydantic.SecretStr | None = None
     payment_app_password: pydantic.SecretStr | None = None
     postgres_exporter_password: pydantic.SecretStr | None = None
+    dba_password: pydantic.SecretStr | None = None
+    payment_app_password_2: pydantic.SecretStr | None = None
+    gateway_operators_token: pydantic.SecretStr | None = None
+    incident_presenter_token: pydantic.SecretStr | None = None
+    incident_owner_token: pydantic.SecretStr | None = None
     seed_payments: Annotated[int, Field(ge=10_000, le=20_000_000)] = 1_000_000
     traffic_rate: Annotated[int, Field(ge=1, le=1000)] = 20
     traffic_seed: int = 1
@@ -134,6 +144,7 @@ class DemoConfig(pydantic.BaseModel):
     otlp_http_port: HostPort = 4318
     app_port: HostPort = 8000
     postgres_port: HostPort = 5432
+    runner_port: HostPort = 8070
 
     @pydantic.field_validator(*_SECRETS, mode="before")
     @classmethod

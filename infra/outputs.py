@@ -11,18 +11,22 @@ from infra.topology import names
 from infra.topology.model import Service, Topology
 from infra.topology.settings import compass_settings
 
-__all__ = ["INSIDE", "NETWORK", "TOPOLOGY", "outputs"]
+__all__ = ["INSIDE", "NETWORK", "OWNER_TOKEN", "PRESENTER_TOKEN", "RUNNER_URL", "TOPOLOGY", "outputs"]
 
 TOPOLOGY = "topology"
 INSIDE = "inside"
 NETWORK = "network"
+RUNNER_URL = "incidentRunnerUrl"
+PRESENTER_TOKEN = "incidentPresenterToken"  # noqa: S105 # a name
+OWNER_TOKEN = "incidentOwnerToken"  # noqa: S105 # a name
 
 
 def outputs(config: DemoConfig, topology: Topology, deployment: Deployment, secrets: StackSecrets) -> dict[str, Any]:
     """Name -> value, secrets marked.
 
     ``inside`` holds the same settings for a container that joins ``network`` (on Kubernetes: for a pod of that
-    namespace that carries the label of clients); ``topology`` is the demo as data.
+    namespace that carries the label of clients); ``topology`` is the demo as data. What is about incidents is
+    for whoever presents the demo: no agent is given it.
     """
     token = secrets.values[names.GATEWAY_TOKEN]
     flat: dict[str, Any] = {}
@@ -39,6 +43,9 @@ def outputs(config: DemoConfig, topology: Topology, deployment: Deployment, secr
         **flat,
         INSIDE: inside,
         NETWORK: deployment.inside,
+        RUNNER_URL: f"http://{deployment.external[names.INCIDENT_RUNNER]}",
+        PRESENTER_TOKEN: _marked(secrets.values[names.INCIDENT_PRESENTER_TOKEN], secret=True),
+        OWNER_TOKEN: _marked(secrets.values[names.INCIDENT_OWNER_TOKEN], secret=True),
         TOPOLOGY: _describe(config, topology, deployment),
     }
 

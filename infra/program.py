@@ -108,5 +108,5 @@ def _generated(stack: str, topology: Topology, *, dry_run: bool) -> StackSecrets
     directory = DemoHome.default().make_private().stack(stack)
     if dry_run:
         # A preview changes nothing, not even a file.
-        return StackSecrets.load(directory) or StackSecrets.ephemeral(topology.secrets)
+        return StackSecrets.load_or_foresee(directory, topology.secrets)
     return StackSecrets.load_or_create(directory, topology.secrets)

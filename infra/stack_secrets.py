@@ -76,6 +76,14 @@ class StackSecrets:
             ) from None
 
     @classmethod
+    def load_or_foresee(cls, directory: Path, names: Iterable[str]) -> "StackSecrets":
+        """What ``load_or_create`` would return but for the values of missing ones, written nowhere: for previews."""
+        present = cls.load(directory)
+        missing = set(names) - set(present.values if present else ())
+        fresh = cls.ephemeral(missing)
+        return cls(present.generation, {**fresh.values, **present.values}) if present else fresh
+
+    @classmethod
     def load_or_create(cls, directory: Path, names: Iterable[str]) -> "StackSecrets":
         """The stack's secrets; missing ones are generated and written before anything uses them."""
         present = cls.load(directory)

@@ -1,6 +1,6 @@
 """What commands need from where a stack runs, so that none of them asks which target it is."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from cli.pulumi_stack import PulumiStack
     from toolchain.pulumi_tools import PulumiTools
 
-__all__ = ["Platform", "ServiceStatus", "age"]
+__all__ = ["Platform", "ServiceStatus", "age", "with_unknown"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +76,10 @@ class Platform(Protocol):
         ...
 
     def health(self, *, timeout_seconds: float) -> dict[str, Any]:
-        """The gateway's answer to ``/ready/stack``, with ``ready`` and ``failing``; empty if it does not answer."""
+        """The gateway's answer to ``/ready/stack``, with ``ready`` and ``failing``; empty if it does not answer.
+
+        What the gateway does not know of, since agents must not, is asked besides and counts too.
+        """
         ...
 
     def trouble(self) -> list[str]:
@@ -126,6 +129,15 @@ class Platform(Protocol):
     def findings(self) -> "Iterator[Finding]":
         """What ``doctor`` says of it."""
         ...
+
+
+def with_unknown(health: Mapping[str, Any], failing: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """The gateway's answer together with what it cannot say: what fails of what agents must not know of."""
+    return {
+        **health,
+        "ready": bool(health["ready"]) and not failing,
+        "failing": [*health["failing"], *failing],
+    }
 
 
 def age(seconds: float) -> str:

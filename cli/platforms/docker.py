@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import requests
 
-from cli.platforms.base import ServiceStatus
+from cli.platforms.base import ServiceStatus, with_unknown
 from cli.platforms.docker_drift import deviations
 from cli.platforms.docker_engine import ensure_engine
 from cli.platforms.docker_status import container_rows
@@ -15,6 +15,7 @@ from infra.errors import DemoError
 from infra.targets.docker import preflight
 from infra.targets.docker.naming import LABEL_STACK, container_name, network_name
 from infra.topology import names
+from infra.topology.model import HttpProbe
 from toolchain.engine import Engine
 from toolchain.pulumi_tools import PulumiTools
 
@@ -81,10 +82,25 @@ class DockerPlatform:
         try:
             answer = _LOOPBACK.get(f"http://127.0.0.1:{port}/ready/stack", timeout=timeout_seconds)
             document: dict[str, Any] = answer.json()
-            return {**document, "failing": document["failing"], "ready": answer.status_code == requests.codes.ok}
+            told = {**document, "failing": document["failing"], "ready": answer.status_code == requests.codes.ok}
         except (requests.RequestException, ValueError, KeyError, TypeError):
             # Nobody answers, or another program has the gateway's port.
             return {}
+        return with_unknown(told, list(self._unknown_failing(timeout_seconds)))
+
+    def _unknown_failing(self, timeout_seconds: float) -> Iterator[dict[str, str]]:
+        for service in self._session.topology.services:
+            probe = service.gate
+            if service.known_to_agents or not isinstance(probe, HttpProbe):
+                continue
+            url = f"http://127.0.0.1:{service.port(probe.port).host_port}{probe.path}"
+            try:
+                status = _LOOPBACK.get(url, timeout=timeout_seconds).status_code
+            except requests.RequestException:
+                yield {"service": service.name, "reason": "does not answer"}
+            else:
+                if status != requests.codes.ok:
+                    yield {"service": service.name, "reason": f"answers {status}"}
 
     def trouble(self) -> list[str]:
         """Nothing: the readiness hooks have told why a container died."""

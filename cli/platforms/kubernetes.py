@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
-from cli.platforms.base import ServiceStatus
+from cli.platforms.base import ServiceStatus, with_unknown
 from cli.platforms.docker_engine import ensure_engine
 from cli.platforms.kubernetes_drift import deviations
 from cli.platforms.kubernetes_logs import container_log, last_lines
 from cli.platforms.kubernetes_status import Snapshot, container_rows, take_snapshot
 from cli.platforms.kubernetes_tunnel import serve
+from cli.platforms.pods import containers_of
 from images.build import check_builder, ensure_images, missing_images
 from images.push import push_images, pushed_digests
 from infra.errors import DemoError, EngineError
@@ -118,9 +119,10 @@ class KubernetesPlatform:
         try:
             status, body = self.client.run(question)
             document: dict[str, Any] = json.loads(body)
-            return {**document, "failing": document["failing"], "ready": status == _OK}
+            told = {**document, "failing": document["failing"], "ready": status == _OK}
         except (PortClosed, ValueError, KeyError, TypeError, asyncio.CancelledError):
             return {}
+        return with_unknown(told, list(self._unknown_failing()))
 
     def trouble(self) -> list[str]:
         """What the cluster says of the containers that are not well, with the last lines of those that crash."""
@@ -218,15 +220,28 @@ class KubernetesPlatform:
 
     def _gateway_pod(self) -> str:
         """A pod of the gateway that is ready, else one that runs, else nothing."""
-        selector = f"{NAME}={names.GATEWAY.service},{STACK}={self._session.stack}"
-        pods = self.client.items(f"/api/v1/namespaces/{self.namespace}/pods", labelSelector=selector)
         usable = [
             pod
-            for pod in pods
+            for pod in self._pods(names.GATEWAY.service)
             if part(pod, "status").get("phase") == "Running" and not pod["metadata"].get("deletionTimestamp")
         ]
         usable.sort(key=lambda pod: not all(one.get("ready") for one in parts(pod, "status", "containerStatuses")))
         return str(usable[0]["metadata"]["name"]) if usable else ""
+
+    def _unknown_failing(self) -> Iterator[dict[str, str]]:
+        for service in self._session.topology.services:
+            if service.known_to_agents:
+                continue
+            found = list(containers_of(self._pods(service.name)))
+            for member in service.members:
+                containers = [one for one in found if one.name == member.name]
+                yield from ({"service": one.name, "reason": one.reason} for one in containers if not one.ready)
+                if not containers:
+                    yield {"service": member.name, "reason": "missing"}
+
+    def _pods(self, service: str) -> list[dict[str, Any]]:
+        selector = f"{NAME}={service},{STACK}={self._session.stack}"
+        return self.client.items(f"/api/v1/namespaces/{self.namespace}/pods", labelSelector=selector)
 
     def _give_up_lost_pods(self) -> None:
         """Pods of a silent node are never reported as gone, and would hold up whatever waits for that."""

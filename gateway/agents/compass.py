@@ -33,7 +33,7 @@ class Compass:
 
     def __init__(self, tools: Sequence[Tool], metrics: Metrics) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        self._calls = metrics.tool_calls
+        self._metrics = metrics
 
     async def answer(self, posted: Posted) -> Response:
         """Return data and metadata of the tool, or ``error``."""
@@ -47,7 +47,7 @@ class Compass:
             response = json_response({"data": outcome.data, "metadata": outcome.metadata})
         except Refused as refused:
             response = refused.response()
-        self._calls.labels(_DIALECT, label, str(response.status_code)).inc()
+        self._metrics.count_tool_call(_DIALECT, label, response.status_code)
         return response
 
     def _call(self, document: object) -> tuple[Tool, dict[str, object]]:

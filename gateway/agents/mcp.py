@@ -69,7 +69,7 @@ class Mcp:
 
     def __init__(self, tools: Sequence[McpTool], metrics: Metrics, *, version: str) -> None:
         self._tools = {tool.name: tool for tool in tools}
-        self._calls = metrics.tool_calls
+        self._metrics = metrics
         self._version = version
 
     async def answer(self, posted: Posted) -> Response:
@@ -128,7 +128,7 @@ class Mcp:
                 raise RpcError(INTERNAL_ERROR, refused.sentence, status=status) from None
             raise RpcError(INVALID_PARAMS, refused.sentence) from None
         finally:
-            self._calls.labels(_DIALECT, label, str(status)).inc()
+            self._metrics.count_tool_call(_DIALECT, label, status)
         # What a model should know beside the data, for clients that read nothing but content.
         notes = {name: outcome.metadata[name] for name in _NOTES if name in outcome.metadata}
         return {

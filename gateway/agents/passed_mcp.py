@@ -52,7 +52,7 @@ class PassedMcp:
     def __init__(self, compass: ASGIApp, passing: ASGIApp, metrics: Metrics, *, body_bytes: int) -> None:
         self._compass = compass
         self._passing = passing
-        self._calls = metrics.tool_calls
+        self._metrics = metrics
         self._body_bytes = body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -96,7 +96,7 @@ class PassedMcp:
             raise
         finally:
             if tool is not None:
-                self._calls.labels(_DIALECT, tool, str(status)).inc()
+                self._metrics.count_tool_call(_DIALECT, tool, status)
 
 
 def _document(body: bytes) -> object:

@@ -38,7 +38,7 @@ class SearchHttp:
     def __init__(self, search: TraceSearch, tracing: Tracing, metrics: Metrics, *, passing: ASGIApp | None) -> None:
         self._search = search
         self._tracing = tracing
-        self._calls = metrics.tool_calls
+        self._metrics = metrics
         self._passing = passing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,7 +73,7 @@ class SearchHttp:
             response = json_response({**outcome.data, "metadata": outcome.metadata})
         except Refused as refused:
             response = refused.response()
-        self._calls.labels(_DIALECT, _TOOL, str(response.status_code)).inc()
+        self._metrics.count_tool_call(_DIALECT, _TOOL, response.status_code)
         return response
 
 

@@ -2,6 +2,7 @@
 
 from infra.topology.gateway import gateway
 from infra.topology.grafana import grafana, mcp_grafana
+from infra.topology.incidents import incident_runner
 from infra.topology.metrics import alertmanager, postgres_exporter, prometheus
 from infra.topology.model import Topology, Workload
 from infra.topology.payments import sample_app, traffic
@@ -32,5 +33,6 @@ def demo_topology(site: Site) -> Topology:
         collector(site),
         prometheus(site),
         alertmanager(site),
+        incident_runner(site),
     )
     return validate(Topology(workloads=(*others, gateway(site, others))))

@@ -35,7 +35,7 @@ _PUBLISHED = {
 
 
 def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
-    """The gateway in front of ``others``, whose health is the health of the whole stack."""
+    """The gateway in front of ``others``, whose health is the health of the stack as agents know it."""
     backends = (
         names.PROMETHEUS,
         names.LOKI,
@@ -52,6 +52,7 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
         files=(
             File(path="/etc/gateway/gateway.yaml", content=_configuration(site, others, probed)),
             secret_file(names.GATEWAY_TOKEN),
+            secret_file(names.GATEWAY_OPERATORS_TOKEN),
         ),
         scratch=(Scratch(path="/tmp", size_mib=16),),  # noqa: S108
         ports=(
@@ -83,10 +84,13 @@ def gateway(site: Site, others: tuple[Workload, ...]) -> Service:
 
 
 def _probes(others: tuple[Workload, ...]) -> dict[str, tuple[Endpoint | None, str]]:
-    """Service or sidecar -> the endpoint and path to ask; no endpoint where the container checks itself."""
+    """Service or sidecar -> the endpoint and path to ask; no endpoint where the container checks itself.
+
+    Agents can read it, so what they may not know of is left out: its own check is all that it has.
+    """
     probes: dict[str, tuple[Endpoint | None, str]] = {}
     for workload in others:
-        if not isinstance(workload, Service):
+        if not isinstance(workload, Service) or not workload.known_to_agents:
             continue
         for member in workload.members:
             match member.probe:
@@ -128,6 +132,7 @@ def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, t
         "authentication": {
             "mode": str(site.config.gateway_authentication),
             "token_file": f"/run/secrets/{names.GATEWAY_TOKEN}",
+            "operators_token_file": f"/run/secrets/{names.GATEWAY_OPERATORS_TOKEN}",
         },
         "backends": {
             "prometheus": {"url": url(names.PROMETHEUS)},

@@ -195,6 +195,11 @@ class Service(Container):
     sidecars: tuple[Sidecar, ...] = ()
     peers: bool = False
     """Whether several replicas of it may run; ``peers_name`` is then the name of each single one of them."""
+    known_to_agents: bool = True
+    """Whether it may appear where agents look: in the gateway's answers, in metrics and traces, in their settings.
+
+    What runs the incidents must not: an agent that finds its name knows that something was done on purpose.
+    """
 
     @property
     def peers_name(self) -> str:

@@ -28,10 +28,17 @@ GATEWAY_TRACES: Final = Endpoint("gateway", "traces")
 GATEWAY_LOKI: Final = Endpoint("gateway", "loki")
 GATEWAY_PROMETHEUS: Final = Endpoint("gateway", "prometheus")
 GATEWAY_INTERNAL: Final = Endpoint("gateway", "internal")
+INCIDENT_RUNNER: Final = Endpoint("incident-runner", "runner")
 
 # Names of secrets, which are file names below /run/secrets too; no values.
 POSTGRES_PASSWORD: Final = "postgres-password"  # noqa: S105
 PAYMENTS_OWNER_PASSWORD: Final = "payments-owner-password"  # noqa: S105
 PAYMENT_APP_PASSWORD: Final = "payment-app-password"  # noqa: S105
 POSTGRES_EXPORTER_PASSWORD: Final = "postgres-exporter-password"  # noqa: S105
+DBA_PASSWORD: Final = "dba-password"  # noqa: S105
+NEXT_PAYMENT_APP_PASSWORD: Final = "payment-app-password-2"  # noqa: S105
+"""What the role of the service gets when its password is changed; the service reads the file beside the first one."""
 GATEWAY_TOKEN: Final = "gateway-token"  # noqa: S105
+GATEWAY_OPERATORS_TOKEN: Final = "gateway-operators-token"  # noqa: S105
+INCIDENT_PRESENTER_TOKEN: Final = "incident-presenter-token"  # noqa: S105
+INCIDENT_OWNER_TOKEN: Final = "incident-owner-token"  # noqa: S105

@@ -46,9 +46,15 @@ def sample_app(site: Site) -> Service:
             "PAYMENT_DB_HOST": names.POSTGRES.service,
             "PAYMENT_OTLP_ENDPOINT": "http://collector:4318",
             "PAYMENT_ENVIRONMENT": site.stack,
+            "PAYMENT_INCIDENT_RUNNER_URL": "http://incident-runner:8070/trigger-incident",
+            "PAYMENT_INCIDENT_RUNNER_TOKEN_FILE": f"/run/secrets/{names.INCIDENT_PRESENTER_TOKEN}",
             **(shared if several else {}),
         },
-        files=(secret_file(names.PAYMENT_APP_PASSWORD),),
+        files=(
+            secret_file(names.PAYMENT_APP_PASSWORD),
+            secret_file(names.NEXT_PAYMENT_APP_PASSWORD),
+            secret_file(names.INCIDENT_PRESENTER_TOKEN),
+        ),
         scratch=(Scratch(path="/tmp", size_mib=16),),  # noqa: S108
         ports=(
             Port(
@@ -65,7 +71,12 @@ def sample_app(site: Site) -> Service:
         cpus=1,
         user=OWN_USER,
         needs=("database",),
-        connects=(names.POSTGRES, names.COLLECTOR_HTTP, *((names.SAMPLE_APP_ADMIN,) if several else ())),
+        connects=(
+            names.POSTGRES,
+            names.COLLECTOR_HTTP,
+            names.INCIDENT_RUNNER,
+            *((names.SAMPLE_APP_ADMIN,) if several else ()),
+        ),
         stop_grace_seconds=35 + (DRAIN_SECONDS if several else 0),
         peers=True,
     )

@@ -98,6 +98,7 @@ def database_task(site: Site) -> Task:
         names.PAYMENTS_OWNER_PASSWORD,
         names.PAYMENT_APP_PASSWORD,
         names.POSTGRES_EXPORTER_PASSWORD,
+        names.DBA_PASSWORD,
     )
     database = Endpoint("postgres", "sql")
     return Task(

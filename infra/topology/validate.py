@@ -98,6 +98,8 @@ def _ports(topology: Topology) -> Iterator[str]:
         for port in service.ports:
             if (port.exposure is Exposure.INTERNAL) != (port.host_port is None):
                 yield f"{service.name}/{port.name}: a port has a host port exactly when it is not internal"
+            if port.exposure is Exposure.EDGE and not service.known_to_agents:
+                yield f"{service.name}/{port.name}: agents must not know of it, so it may not be at the edge"
     for service, port in topology.published():
         if port.host_port is None:
             continue
@@ -131,6 +133,9 @@ def _probes(topology: Topology) -> Iterator[str]:
             for probe in (member.probe, service.own_probe if member is service else None):
                 if isinstance(probe, HttpProbe) and probe.port not in names:
                     yield f"{member.name}: its probe asks the port {probe.port}, which it does not have"
+            # Where a target has no probes over HTTP of its own, the gateway asks them and tells who failed.
+            if not service.known_to_agents and isinstance(member.probe, HttpProbe):
+                yield f"{member.name}: agents must not know of it, so its probe must be a command and not the gateway's"
 
 
 def _mount_paths(container: Container) -> list[str]:

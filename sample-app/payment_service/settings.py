@@ -170,11 +170,15 @@ class TaskSettings(DatabaseAddress):
         default=Path("/run/secrets/postgres-exporter-password"),
         description="File with the password of `postgres_exporter`.",
     )
+    dba_password_file: Path = Field(
+        default=Path("/run/secrets/dba-password"), description="File with the password of `dba`, the operators' role."
+    )
     connect_wait: Seconds = Field(default=60.0, description="Seconds to wait for the server to accept connections.")
     app_connection_limit: int = Field(default=40, ge=1, le=1000, description="Connection limit of the service's role.")
     exporter_connection_limit: int = Field(
         default=5, ge=1, le=100, description="Connection limit of the exporter's role."
     )
+    dba_connection_limit: int = Field(default=20, ge=1, le=100, description="Connection limit of the operators' role.")
     seed_payments: int = Field(default=1_000_000, ge=10_000, le=20_000_000, description="Payments to seed.")
     seed_number: int = Field(default=1, ge=0, le=2**62, description="Seed of the generated data.")
     seed_history_end: float | None = Field(

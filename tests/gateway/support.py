@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # Made once: a client that loads the machine's certificate authorities takes longer to make than its request.
 _NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 TOKEN = "a-token-of-the-stack"
+OPERATORS_TOKEN = "a-token-of-the-operators"
 BEARER = {"Authorization": f"Bearer {TOKEN}"}
 
 
@@ -239,11 +240,13 @@ class RunningGateway:
 
 
 @asynccontextmanager
-async def running(config: Config, token: str | None = TOKEN) -> AsyncGenerator[RunningGateway]:
+async def running(
+    config: Config, token: str | None = TOKEN, operators_token: str | None = OPERATORS_TOKEN
+) -> AsyncGenerator[RunningGateway]:
     """Run a gateway in this event loop."""
     ports: asyncio.Future[dict[str, int]] = asyncio.get_running_loop().create_future()
     stop = asyncio.Event()
-    task = asyncio.create_task(serve(config, token, started=ports.set_result, stop=stop))
+    task = asyncio.create_task(serve(config, token, operators_token, started=ports.set_result, stop=stop))
     done, _ = await asyncio.wait([task, ports], return_when=asyncio.FIRST_COMPLETED)
     if task in done:
         task.result()

@@ -191,11 +191,12 @@ async def test_polls_are_not_worth_a_line(stack: Stack) -> None:
     ]
 
 
-def test_a_line_is_json_and_never_holds_the_secret(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_is_json_and_never_holds_a_secret(capsys: pytest.CaptureFixture[str]) -> None:
     before = structlog.get_config()
     try:
-        logs.configure("INFO", secret="hunter2")
+        logs.configure("INFO", secrets=["hunter2", "swordfish"])
         structlog.stdlib.get_logger().info("went to hunter2", url="http://x:hunter2@y", number=1)
+        structlog.stdlib.get_logger().info("swordfish, hunter2")
         structlog.stdlib.get_logger().debug("not written")
         import logging  # noqa: PLC0415 - the record of a library
 
@@ -204,7 +205,8 @@ def test_a_line_is_json_and_never_holds_the_secret(capsys: pytest.CaptureFixture
         structlog.configure(**before)
     out = capsys.readouterr().out
     assert "hunter2" not in out
-    assert out.count("[hidden]") == 3
+    assert "swordfish" not in out
+    assert out.count("[hidden]") == 5
     assert '"event": "went to [hidden]"' in out
     assert '"level": "warning"' in out
     assert "not written" not in out

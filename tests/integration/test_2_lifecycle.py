@@ -74,6 +74,7 @@ SERVICES = [
     "collector",
     "jaeger",
     "gateway",
+    "incident-runner",
 ]
 
 

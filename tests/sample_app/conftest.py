@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.sample_app.postgres import Server
 
 TEMPLATE = "payments_template"
-SECRETS = ("payments-owner-password", "payment-app-password", "postgres-exporter-password")
+SECRETS = ("payments-owner-password", "payment-app-password", "postgres-exporter-password", "dba-password")
 
 
 @pytest.fixture(scope="session")

@@ -85,6 +85,7 @@ class Place:
             "owner_password_file": self.secrets / "payments-owner-password",
             "app_password_file": self.secrets / "payment-app-password",
             "exporter_password_file": self.secrets / "postgres-exporter-password",
+            "dba_password_file": self.secrets / "dba-password",
         }
         return TaskSettings(**(values | changes))
 
@@ -98,7 +99,7 @@ class Place:
     @asynccontextmanager
     async def connect(self, user: str = "postgres", database: str | None = None) -> AsyncGenerator[Connection]:
         """A session beside the service."""
-        secret = {"postgres": "postgres-password", "payment_app": "payment-app-password"}[user]
+        secrets = {"postgres": "postgres-password", "payment_app": "payment-app-password", "dba": "dba-password"}
         target = Target(
             host=self.server.host,
             port=self.server.port,
@@ -108,7 +109,7 @@ class Place:
             connect_timeout=5,
             settings={"application_name": "test"},
         )
-        connection = await connect(target, (self.secrets / secret).read_text(encoding="utf-8").strip())
+        connection = await connect(target, (self.secrets / secrets[user]).read_text(encoding="utf-8").strip())
         try:
             yield connection
         finally:

@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 import yaml
 
+from images.catalog import images
 from infra.config import PROJECT, DemoConfig, Distribution, TargetKind, load_stack_config, stack_names
 from infra.errors import ConfigError
 from infra.paths import REPOSITORY
 from infra.topology import names
+from infra.topology.demo import demo_topology
+from infra.topology.site import Site
 
 
 def parse(**values: Any) -> DemoConfig:
@@ -81,7 +84,7 @@ def test_an_empty_token_means_a_generated_one() -> None:
 def test_the_offset_moves_every_port() -> None:
     config = parse(portOffset=1000)
     fields = [name for name in DemoConfig.model_fields if name.endswith("_port")]
-    assert len(fields) == 8
+    assert len(fields) == 9
     assert all(config.host_port(name) == getattr(config, name) + 1000 for name in fields)
 
 
@@ -123,7 +126,8 @@ def test_other_namespaces_and_encrypted_values_are_left_to_pulumi(tmp_path: Path
 
 
 def test_every_secret_of_the_topology_has_a_key_that_is_secret() -> None:
-    for name in names.POSTGRES_PASSWORD, names.PAYMENTS_OWNER_PASSWORD, names.PAYMENT_APP_PASSWORD, names.GATEWAY_TOKEN:
+    config = load_stack_config(REPOSITORY, "local")
+    for name in demo_topology(Site(stack="local", config=config, images=images(config))).secrets:
         config = parse(**{DemoConfig.secret_key(name): "0123456789abcdef"})
         assert config.secret(name) == "0123456789abcdef"
         assert "0123456789abcdef" not in repr(config)

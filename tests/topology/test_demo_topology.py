@@ -1,5 +1,6 @@
 """The demo itself, for every committed stack, without Pulumi."""
 
+import re
 import subprocess
 import sys
 from typing import Any
@@ -45,6 +46,7 @@ COMMON = {
     "prometheus",
     "alertmanager",
     "gateway",
+    "incident-runner",
 }
 
 
@@ -65,7 +67,7 @@ def test_only_the_gateway_is_at_the_edge(topology: Topology) -> None:
     assert {service.name for service, port in topology.published() if port.exposure is Exposure.EDGE} == {"gateway"}
 
 
-def test_the_published_ports_are_those_that_compass_documents(topology: Topology) -> None:
+def test_the_published_ports_are_those_that_are_documented(topology: Topology) -> None:
     ports = {port.host_port: f"{service.name}/{port.name}" for service, port in topology.published()}
     assert ports == {
         3000: "gateway/grafana",
@@ -76,6 +78,7 @@ def test_the_published_ports_are_those_that_compass_documents(topology: Topology
         4318: "collector/otlp-http",
         8000: "sample-app/http",
         5432: "postgres/sql",
+        8070: "incident-runner/runner",
     }
 
 
@@ -156,15 +159,56 @@ def test_the_gateways_deadline_begins_when_no_task_is_left(topology: Topology) -
 
 def test_secrets_are_files_and_every_container_has_only_its_own(topology: Topology) -> None:
     held = {container.name: container.secrets for container in topology.containers()}
-    assert held["sample-app"] == {names.PAYMENT_APP_PASSWORD}
+    next_password, presenter = names.NEXT_PAYMENT_APP_PASSWORD, names.INCIDENT_PRESENTER_TOKEN
+    assert held["sample-app"] == {names.PAYMENT_APP_PASSWORD, next_password, presenter}
     assert held["traffic"] == held["loki"] == held["prometheus"] == frozenset()
     assert held["postgres-exporter"] == {names.POSTGRES_EXPORTER_PASSWORD}
-    assert held["gateway"] == {names.GATEWAY_TOKEN}
+    assert held["gateway"] == {names.GATEWAY_TOKEN, names.GATEWAY_OPERATORS_TOKEN}
+    assert held["incident-runner"] == {
+        names.DBA_PASSWORD,
+        names.PAYMENTS_OWNER_PASSWORD,
+        names.PAYMENT_APP_PASSWORD,
+        next_password,
+        presenter,
+        names.INCIDENT_OWNER_TOKEN,
+        names.GATEWAY_OPERATORS_TOKEN,
+    }
+    assert {name for name, secrets in held.items() if names.INCIDENT_OWNER_TOKEN in secrets} == {"incident-runner"}
     assert {name for name, secrets in held.items() if names.POSTGRES_PASSWORD in secrets} == {"postgres", "database"}
     for container in topology.containers():
         for file in container.files:
             if isinstance(file, SecretFile):
                 assert file.path == f"/run/secrets/{file.secret.name}"
+
+
+def test_agents_find_no_word_of_the_incidents(topology: Topology) -> None:
+    """In what they are given or can ask: settings, the gateway's configuration, the stores and what these collect."""
+    unknown = [service for service in topology.services if not service.known_to_agents]
+    assert [service.name for service in unknown] == ["incident-runner"]
+    assert not [setting for setting in compass_settings() if "incident" in str(setting)]
+    for container in topology.containers():
+        connected = [endpoint for endpoint in container.connects if endpoint.service == "incident-runner"]
+        assert bool(connected) == (container.name == "sample-app"), container.name
+        for file in container.files:
+            assert isinstance(file, SecretFile) or not re.search(r"incident.?runner|incident-\w+-token", file.content)
+
+
+def test_the_services_next_password_lies_where_it_looks_for_it(topology: Topology) -> None:
+    paths = {file.path for file in topology.service("sample-app").files}
+    assert {"/run/secrets/payment-app-password", "/run/secrets/payment-app-password-2"} <= paths
+    assert str(topology.service("sample-app").env["PAYMENT_INCIDENT_RUNNER_TOKEN_FILE"]) in paths
+    runner = topology.service("incident-runner")
+    url = f"http://{topology.address(names.INCIDENT_RUNNER)}/trigger-incident"
+    assert topology.service("sample-app").env["PAYMENT_INCIDENT_RUNNER_URL"] == url
+    assert runner.env["RUNNER_APP_ADMIN_URL"] == f"http://{topology.address(names.SAMPLE_APP_ADMIN)}"
+    assert set(runner.connects) == {
+        names.POSTGRES,
+        names.SAMPLE_APP_ADMIN,
+        names.GATEWAY,
+        names.GATEWAY_TRACES,
+        names.GATEWAY_LOKI,
+        names.GATEWAY_PROMETHEUS,
+    }
 
 
 def test_every_compass_setting_has_an_endpoint_that_is_published(topology: Topology) -> None:

@@ -37,8 +37,17 @@ def test_a_new_secret_joins_the_old_ones_in_their_generation(tmp_path: Path) -> 
 
 def test_a_preview_writes_nothing(tmp_path: Path) -> None:
     StackSecrets.ephemeral(["a"])
+    assert set(StackSecrets.load_or_foresee(tmp_path, ["a"]).values) == {"a"}
     assert StackSecrets.load(tmp_path) is None
     assert not StackSecrets.exist(tmp_path)
+
+
+def test_a_preview_of_an_older_stack_keeps_its_secrets_and_foresees_new_ones(tmp_path: Path) -> None:
+    first = StackSecrets.load_or_create(tmp_path, ["a"])
+    foreseen = StackSecrets.load_or_foresee(tmp_path, ["a", "b"])
+    assert (foreseen.generation, foreseen.values["a"]) == (first.generation, first.values["a"])
+    assert foreseen.values["b"]
+    assert StackSecrets.load(tmp_path) == first
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", json.dumps({"generation": "x", "values": []})])

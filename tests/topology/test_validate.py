@@ -54,6 +54,16 @@ FAULTS: dict[str, tuple[Callable[[], tuple[Any, ...]], str]] = {
         lambda: (service(ports=(HTTP,), own_probe=HttpProbe(port="other", path="/")),),
         "web: its probe asks the port other, which it does not have",
     ),
+    "a secret of the gateway's": (
+        lambda: (service(ports=(HTTP,), probe=HttpProbe(port="http", path="/"), known_to_agents=False),),
+        "web: agents must not know of it, so its probe must be a command",
+    ),
+    "a secret at the edge": (
+        lambda: (
+            service(ports=(dataclasses.replace(HTTP, exposure=Exposure.EDGE, host_port=8080),), known_to_agents=False),
+        ),
+        "web/http: agents must not know of it, so it may not be at the edge",
+    ),
     "cycle": (
         lambda: (service("a", needs=("b",)), service("b", needs=("c",)), service("c", needs=("a",))),
         "needs itself",

@@ -56,4 +56,16 @@ WEB = Service(
     needs=("schema",),
     connects=(SQL,),
 )
+SECRETIVE = Service(
+    name="secretive",
+    image=BUILT,
+    ports=(Port(name="http", number=82, exposure=Exposure.HOST, host_port=18002),),
+    probe=ExecProbe(command=("ready",)),
+    own_probe=HttpProbe(port="http", path="/ready"),
+    memory_mib=64,
+    cpus=1,
+    user=1,
+    known_to_agents=False,
+)
+"""What agents must not know of, and the gateway neither; no part of the topology below."""
 TOPOLOGY = Topology(workloads=(DB, SCHEMA, WEB))

@@ -7,7 +7,7 @@ import pytest
 import requests
 from fake_display import FakeDisplay
 from fake_session import fake_session
-from small_topology import TOPOLOGY
+from small_topology import SECRETIVE, TOPOLOGY
 from stubs import always
 
 from cli import health
@@ -15,7 +15,7 @@ from cli.health import stack_health, wait_until_ready
 from cli.session import Session
 from infra.errors import DemoError
 from infra.topology import names
-from infra.topology.model import Endpoint
+from infra.topology.model import Endpoint, Topology
 
 READY: dict[str, Any] = {"ready": True, "failing": [], "services": {}}
 WAITING: dict[str, Any] = {"ready": False, "failing": [{"service": "loki", "reason": "HTTP 503"}]}
@@ -148,3 +148,29 @@ def test_a_gateway_that_does_not_answer_is_an_empty_answer(
 
     monkeypatch.setattr(requests.Session, "get", refuse)
     assert stack_health(session) == {}
+
+
+@pytest.mark.usefixtures("gateway")
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [(200, None), (503, "answers 503"), (requests.ConnectionError(), "does not answer")],
+)
+def test_what_the_gateway_does_not_know_of_is_asked_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: int | Exception, reason: str | None
+) -> None:
+    session = fake_session(tmp_path, topology=Topology(workloads=(*TOPOLOGY.workloads, SECRETIVE)))
+    asked: list[str] = []
+
+    def get(_session: requests.Session, url: str, *, timeout: float) -> Answer:
+        assert timeout > 0
+        asked.append(url)
+        if url.endswith("/ready/stack"):
+            return Answer(200, READY)
+        if isinstance(answer, Exception):
+            raise answer
+        return Answer(answer, None)
+
+    monkeypatch.setattr(requests.Session, "get", get)
+    failing = [{"service": "secretive", "reason": reason}] if reason else []
+    assert stack_health(session) == {**READY, "ready": not failing, "failing": failing}
+    assert asked[1:] == ["http://127.0.0.1:18002/ready"]

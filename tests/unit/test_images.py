@@ -62,7 +62,12 @@ def test_the_context_is_the_same_bytes_for_the_same_content(checkout: Path) -> N
 
 def test_every_role_of_upstream_is_official_but_for_our_own_services() -> None:
     found = images(UPSTREAM)
-    assert {role for role, image in found.items() if image.built} == {"sample-app", "traffic", "gateway"}
+    assert {role for role, image in found.items() if image.built} == {
+        "sample-app",
+        "traffic",
+        "gateway",
+        "incident-runner",
+    }
     assert found["postgres"].reference == "postgres:18.6"
 
 

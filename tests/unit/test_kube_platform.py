@@ -10,7 +10,7 @@ from fake_cluster import CONFIG, OURS, FakeCluster, meta
 from fake_engine import FakeEngine
 from fake_session import fake_session
 from pods import container_status, pod
-from small_topology import BUILT, TOPOLOGY
+from small_topology import BUILT, SECRETIVE, TOPOLOGY
 from stubs import always
 
 from cli.platforms import kubernetes
@@ -19,7 +19,7 @@ from cli.session import Session
 from infra.errors import DemoError, EngineError
 from infra.targets.kubernetes.portforward import PortClosed
 from infra.topology import names
-from infra.topology.model import Endpoint, Image
+from infra.topology.model import Endpoint, Image, Topology
 from toolchain.engine import Engine
 
 SPACE = "/api/v1/namespaces/compass-test"
@@ -97,6 +97,30 @@ def test_the_gateway_is_asked_in_a_pod_that_is_ready(tmp_path: Path, monkeypatch
     assert one.health(timeout_seconds=1)["ready"] is False
     cluster.objects["answer"] = 200, b"<html>"
     assert one.health(timeout_seconds=1) == {}
+
+
+def test_what_the_gateway_does_not_know_of_is_seen_by_its_pods(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def question() -> None:
+        """Never run: the fake client answers by itself."""
+
+    def http_get(*_: object, **__: object) -> Any:
+        return question()
+
+    monkeypatch.setattr(kubernetes, "http_get", http_get)
+    answer: dict[str, Any] = {"failing": [], "services": {}}
+    objects: dict[str, Any] = {
+        PODS: [pod("web", container_status("web"))],
+        "answer": (200, json.dumps(answer).encode()),
+    }
+    topology = Topology(workloads=(*TOPOLOGY.workloads, SECRETIVE))
+    one, cluster = platform(tmp_path, objects, topology=topology)
+    assert one.health(timeout_seconds=1)["failing"] == [{"service": "secretive", "reason": "missing"}]
+    cluster.objects[PODS] = [*objects[PODS], pod("secretive", container_status("secretive", ready=False))]
+    told = one.health(timeout_seconds=1)
+    assert told["ready"] is False
+    assert [failing["service"] for failing in told["failing"]] == ["secretive"]
+    cluster.objects[PODS] = [*objects[PODS], pod("secretive", container_status("secretive"))]
+    assert one.health(timeout_seconds=1) == {**answer, "ready": True}
 
 
 def test_a_gateway_that_has_no_pod_or_no_open_port_is_an_empty_answer(tmp_path: Path) -> None:

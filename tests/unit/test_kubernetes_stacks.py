@@ -70,8 +70,12 @@ def test_no_secret_is_in_an_environment_an_argument_or_a_config_map(every: tuple
 
 def test_secrets_reach_only_the_pods_that_hold_them(every: tuple[str, Objects]) -> None:
     held = {name: set(one["data"]) for name, one in every[1].of_kind("Secret").items()}
-    assert held["sample-app-secrets"] == {"payment-app-password"}
-    assert held["gateway-secrets"] == {"gateway-token"}
+    assert held["sample-app-secrets"] == {
+        "payment-app-password",
+        "payment-app-password-2",
+        "incident-presenter-token",
+    }
+    assert held["gateway-secrets"] == {"gateway-token", "gateway-operators-token"}
     assert held["postgres-secrets"] == {"postgres-password"}
     assert {"prometheus-secrets", "loki-secrets", "traffic-secrets"}.isdisjoint(held)
 
@@ -85,7 +89,9 @@ def test_pods_that_talk_to_nobody_may_not_even_ask_for_names(every: tuple[str, O
     assert policies["default-deny"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
 
-def test_a_persons_pod_reaches_what_a_tunnel_does_and_nothing_else(every: tuple[str, Objects]) -> None:
+def test_an_agents_pod_reaches_the_published_ports_that_it_may_know_of_and_nothing_else(
+    every: tuple[str, Objects],
+) -> None:
     _, objects = every
     label = {"matchLabels": {"compass-demo/client": "true"}}
     policies = objects.of_kind("NetworkPolicy")

@@ -57,6 +57,15 @@ def test_outputs_are_addresses_on_the_loopback_and_by_service_name_inside(render
     assert services["gateway"]["addresses"]["prometheus"] == "127.0.0.1:9090"
 
 
+def test_what_is_about_incidents_is_apart_from_the_settings_of_agents(rendered: tuple[str, Recorder]) -> None:
+    _, recorder = rendered
+    assert recorder.outputs["incidentRunnerUrl"] == "http://127.0.0.1:8070"
+    for name in ("incidentPresenterToken", "incidentOwnerToken"):
+        assert isinstance(recorder.outputs[name], pulumi.Output)
+    assert not [name for name in recorder.outputs["inside"] if "incident" in name.lower()]
+    assert "8070" not in str(recorder.outputs["inside"])
+
+
 def test_the_app_its_clients_and_the_gateway_wait_for_the_task(rendered: tuple[str, Recorder]) -> None:
     _, recorder = rendered
     urns = {one.name: one.urn for one in recorder.of_type(CONTAINER)}

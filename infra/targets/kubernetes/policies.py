@@ -32,7 +32,7 @@ class Traffic:
     outgoing: Mapping[str, frozenset[int]] = field(default_factory=dict[str, frozenset[int]])
     """Pod -> ports of it."""
     for_clients: frozenset[int] = frozenset()
-    """Own ports for pods that carry the label of clients."""
+    """Own ports for pods that carry the label of clients: agents, so none that they must not know of."""
     for_all: frozenset[int] = frozenset()
     """Own ports for everybody: the edge, where there is an ingress."""
 
@@ -49,7 +49,8 @@ def traffic(topology: Topology, *, ingress: bool) -> list[Traffic]:
     published: dict[str, set[int]] = {}
     at_edge: dict[str, set[int]] = {}
     for service, port in topology.published():
-        published.setdefault(service.name, set()).add(port.number)
+        if service.known_to_agents:
+            published.setdefault(service.name, set()).add(port.number)
         if ingress and port.exposure is Exposure.EDGE:
             at_edge.setdefault(service.name, set()).add(port.number)
     return [
@@ -87,7 +88,7 @@ def policy(one: Traffic, labels: Labels) -> v1.NetworkPolicySpecArgs:
 
 
 def clients_policy(all_traffic: Iterable[Traffic], labels: Labels) -> v1.NetworkPolicySpecArgs:
-    """For pods that a person starts in the namespace with the label of clients: the published ports."""
+    """For pods that a person starts in the namespace with the label of clients: the published ports of ``traffic``."""
     return v1.NetworkPolicySpecArgs(
         pod_selector=meta.LabelSelectorArgs(match_labels={CLIENT: "true"}),
         policy_types=["Ingress", "Egress"],

@@ -24,6 +24,7 @@ log = structlog.get_logger("payment_service.database")
 OWNER = "payments_owner"
 APP = "payment_app"
 EXPORTER = "postgres_exporter"
+DBA = "dba"
 
 # Two tasks at a time would undo each other's work; the number is arbitrary.
 _LOCK = 7_281_950_431
@@ -41,8 +42,24 @@ _SESSION = {
 
 
 _ROLE = """
-    SELECT rolpassword, rolcanlogin AND rolconnlimit = $2 AND NOT rolsuper AS equal FROM pg_authid WHERE rolname = $1
+    SELECT rolpassword, rolcanlogin AND rolconnlimit = $2 AND NOT rolsuper
+        AND rolcreaterole = $3 AND rolreplication = $3 AS equal
+    FROM pg_authid WHERE rolname = $1
 """
+# What operators set for the whole server, without being superusers.
+_OPERATED = (
+    "max_wal_size",
+    "min_wal_size",
+    "checkpoint_timeout",
+    "work_mem",
+    "autovacuum_naptime",
+    "autovacuum_vacuum_cost_delay",
+    "autovacuum_vacuum_cost_limit",
+    "idle_in_transaction_session_timeout",
+    "lock_timeout",
+    "deadlock_timeout",
+    "max_slot_wal_keep_size",
+)
 
 
 class NotSuperuserError(Exception):
@@ -66,8 +83,14 @@ async def provision(settings: TaskSettings) -> None:
         OWNER: read_password(settings.owner_password_file),
         APP: read_password(settings.app_password_file),
         EXPORTER: read_password(settings.exporter_password_file),
+        DBA: read_password(settings.dba_password_file),
     }
-    limits = {OWNER: -1, APP: settings.app_connection_limit, EXPORTER: settings.exporter_connection_limit}
+    limits = {
+        OWNER: -1,
+        APP: settings.app_connection_limit,
+        EXPORTER: settings.exporter_connection_limit,
+        DBA: settings.dba_connection_limit,
+    }
     async with _open(settings, "postgres", wait=settings.connect_wait) as server:
         if not await server.fetchval("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"):
             raise NotSuperuserError(f"The role {settings.superuser} is no superuser.")
@@ -75,8 +98,9 @@ async def provision(settings: TaskSettings) -> None:
             log.info("waiting for another task")
             await server.fetchval("SELECT pg_advisory_lock($1)", _LOCK)
         for role, password in passwords.items():
-            await _ensure_role(server, role, password, limits[role])
+            await _ensure_role(server, role, password, limits[role], operates=role == DBA)
         await server.execute(f"GRANT pg_monitor TO {EXPORTER}")
+        await _let_operate(server)
         changed = await _reason_to_make(server, settings)
         if changed is not None:
             log.info("making the database", reason=changed, payments=settings.seed_payments)
@@ -113,14 +137,25 @@ async def _open(settings: TaskSettings, database: str, *, wait: float = 0.0) -> 
         connection.terminate()
 
 
-async def _ensure_role(server: Connection, role: str, password: str, limit: int) -> None:
-    row = await server.fetchrow(_ROLE, role, limit)
+async def _ensure_role(server: Connection, role: str, password: str, limit: int, *, operates: bool) -> None:
+    row = await server.fetchrow(_ROLE, role, limit, operates)
     if row is not None and row["equal"] and scram.matches(password, row["rolpassword"]):
         return
     verb = "CREATE" if row is None else "ALTER"
-    attributes = f"LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE CONNECTION LIMIT {limit}"
+    operating = "CREATEROLE REPLICATION" if operates else "NOCREATEROLE NOREPLICATION"
+    attributes = f"LOGIN NOSUPERUSER NOCREATEDB {operating} CONNECTION LIMIT {limit}"
     await server.execute(f"{verb} ROLE {role} {attributes} PASSWORD '{scram.make_verifier(password)}'")
     log.info("role is set", role=role, done=verb.lower())
+
+
+async def _let_operate(server: Connection) -> None:
+    """Operators see everything, end sessions, tune the server, and change tables and passwords; they own nothing."""
+    await server.execute(
+        f"GRANT pg_monitor, pg_signal_backend, pg_checkpoint TO {DBA};"
+        # From PostgreSQL 16 on CREATEROLE alone does not reach a role that somebody else made.
+        f"GRANT {OWNER}, {APP} TO {DBA} WITH ADMIN OPTION;"
+        f"GRANT SET, ALTER SYSTEM ON PARAMETER {', '.join(_OPERATED)} TO {DBA}"
+    )
 
 
 async def _reason_to_make(server: Connection, settings: TaskSettings) -> str | None:
@@ -187,9 +222,10 @@ async def _make_database(server: Connection, settings: TaskSettings) -> None:
 
 
 async def _grant(database: Connection, name: str) -> None:
-    """The service reads and writes rows; it owns nothing."""
+    """The service reads and writes rows; it owns nothing. Rights to a function are the database's own."""
     await database.execute(
-        f"GRANT CONNECT ON DATABASE {name} TO {APP}, {EXPORTER}; GRANT USAGE ON SCHEMA public TO {APP};"
+        f"GRANT CONNECT ON DATABASE {name} TO {APP}, {EXPORTER}, {DBA}; GRANT USAGE ON SCHEMA public TO {APP};"
+        f"GRANT EXECUTE ON FUNCTION pg_reload_conf() TO {DBA};"
         f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {APP};"
         f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {APP};"
         f"GRANT INSERT, UPDATE, DELETE ON payments, ledger_entries, refunds, accounts, settlement_runs,"

@@ -133,6 +133,7 @@ WORKLOADS = [
     "collector",
     "jaeger",
     "gateway",
+    "incident-runner",
 ]
 
 

@@ -238,6 +238,7 @@ def running_status(stack: Stack) -> dict[str, Any]:
     return dict(yaml.safe_load(stack.demo("status", stack.name, "--json").stdout))
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seconds", [pytest.param(2.0, marks=pytest.mark.thorough), 12.0])
 def test_the_api_server_gone_in_the_middle_of_up(fragile: Stack, seconds: float) -> None:
     fragile.succeed("destroy", fragile.name)

@@ -1,0 +1,1 @@
+"""The incident runner: executes the definitions, proves what they claim, and knows what is active."""

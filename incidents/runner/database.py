@@ -1,0 +1,131 @@
+"""Sessions in the database: as whom, under which name, statement by statement."""
+
+import asyncio
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
+import sqlparse  # pyright: ignore[reportMissingTypeStubs]  # neither does sqlparse
+from payment_service.database.scram import make_verifier
+from payment_service.store.driver import Connection, Target, connect
+
+from incidents.model import Login
+from incidents.runner.problems import UnreachableError
+from incidents.runner.settings import RunnerSettings, read_secret
+
+__all__ = ["ANSWERS_NOT", "LOGINS", "Database", "split"]
+
+LOGINS: Final = {
+    # login -> (role, application_name)
+    Login.MIGRATION: ("payments_owner", "payments-migrations"),
+    Login.BACKFILL: ("payments_owner", "payments-backfill"),
+    Login.EXPORT: ("payments_owner", "finance-export"),
+    Login.OPERATOR: ("dba", "psql"),
+    Login.BATCH: ("payment_app", "payments-batch"),
+}
+"""Roles and names that an ordinary migration, job or person would have."""
+
+ANSWERS_NOT: Final = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
+"""What asyncpg raises when there is no server, or no longer one."""
+
+_CONNECT_TIMEOUT = 5.0
+_OPERATOR_SETTINGS = "SELECT set_config('credential.current', $1, false), set_config('credential.next', $2, false)"
+_TERMINATE = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE usename = $1 AND application_name = $2 AND pid <> pg_backend_pid()
+"""
+
+
+def split(sql: str) -> list[str]:
+    """The statements of a script, without comments."""
+    bare: str = sqlparse.format(sql, strip_comments=True)  # pyright: ignore[reportUnknownMemberType]  # untyped library
+    return [statement for statement in sqlparse.split(bare) if statement.strip(" ;\n")]  # pyright: ignore[reportUnknownMemberType]
+
+
+class Database:
+    """Opens sessions and runs scripts.
+
+    Args:
+        settings: address and password files.
+    """
+
+    def __init__(self, settings: RunnerSettings) -> None:
+        self._settings = settings
+
+    async def open(self, login: Login, *, tag: str | None = None) -> Connection:
+        """A session of this login.
+
+        Args:
+            login: as whom.
+            tag: another ``application_name`` than the login's own.
+
+        Raises:
+            UnreachableError: no server answers.
+            asyncpg.PostgresError: the server refuses this one.
+        """
+        settings = self._settings
+        role, name = LOGINS[login]
+        files = {
+            "payments_owner": settings.owner_password_file,
+            "dba": settings.dba_password_file,
+            "payment_app": settings.app_password_file,
+        }
+        target = Target(
+            host=settings.db_host,
+            port=settings.db_port,
+            user=role,
+            database=settings.db_name,
+            ssl="disable",
+            connect_timeout=_CONNECT_TIMEOUT,
+            settings={"application_name": tag or name, "client_connection_check_interval": "1s"},
+        )
+        try:
+            session = await connect(target, read_secret(files[role]))
+        except (OSError, asyncpg.CannotConnectNowError) as error:
+            raise UnreachableError(f"The database does not answer: {error or type(error).__name__}.") from None
+        if login is Login.OPERATOR:
+            current, following = (read_secret(f) for f in (settings.app_password_file, settings.next_password_file))
+            await session.fetchrow(_OPERATOR_SETTINGS, make_verifier(current), make_verifier(following))
+        return session
+
+    async def run(self, login: Login, file: Path) -> None:
+        """Run a script in a session of its own, statement by statement.
+
+        Raises:
+            UnreachableError: no server answers.
+            asyncpg.PostgresError: a statement fails.
+        """
+        session = await self.open(login)
+        try:
+            await execute(session, file)
+        finally:
+            session.terminate()
+
+    async def end_sessions(self, logins: Iterable[Login]) -> int:
+        """End every session of these logins, whoever holds it; returns how many there were.
+
+        Raises:
+            UnreachableError: no server answers.
+        """
+        session = await self.open(Login.OPERATOR)
+        try:
+            wanted = [LOGINS[login] for login in dict.fromkeys(logins)]
+            return sum([await session.fetchval(_TERMINATE, role, name) for role, name in wanted])
+        finally:
+            session.terminate()
+
+    async def ask(self, sql: str) -> object:
+        """The first value of an operator's query."""
+        session = await self.open(Login.OPERATOR)
+        try:
+            return await session.fetchval(sql)
+        finally:
+            session.terminate()
+
+
+async def execute(session: Connection, file: Path) -> None:
+    """Run a script in an open session."""
+    script = await asyncio.to_thread(file.read_text, encoding="utf-8")
+    for statement in split(script):
+        await session.execute(statement)

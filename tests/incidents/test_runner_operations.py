@@ -1,0 +1,206 @@
+"""Start, stop, verify: what is proven, what is refused, and what is left when something fails on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+
+from incidents.model import Compares, Kind, Signal
+from incidents.runner.operations import Caller
+from incidents.runner.problems import NotProvenError, NotRecoveredError, RefusedError
+from incidents.runner.state import Phase
+from tests.incidents.support import make_runner, piece, until
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.incidents.support import Runner
+
+pytestmark = pytest.mark.anyio
+
+ANNA, BEN = Caller("anna@laptop", owner=False), Caller("ben@laptop", owner=False)
+
+
+async def start(runner: Runner, *, concurrent: bool = False, name: str = "things-lost") -> dict[str, object]:
+    incident = runner.engine.incidents[name]
+    return await runner.operations.start(incident, ANNA, runner.report, concurrent=concurrent)
+
+
+async def test_a_start_proves_each_signal_and_leaves_the_incident_active(runner: Runner) -> None:
+    result = await start(runner)
+    assert result["proven"]
+    assert set(dict(result["seconds"])) == {"metrics", "logs", "traces"}  # pyright: ignore[reportArgumentType, reportCallIssue, reportUnknownArgumentType]
+    assert [one.phase for one in runner.state.active()] == [Phase.ACTIVE]
+    seen = [event["name"] for event in runner.events if event["event"] == "seen"]
+    assert sorted(seen) == sorted(piece.name for piece in runner.incident.evidence)
+
+
+async def test_a_query_for_slow_things_measures_against_the_baseline(runner: Runner) -> None:
+    await start(runner)
+    assert "{ duration > 100ms }" in runner.world.asked
+
+
+async def test_what_does_not_show_is_ended_and_named(runner: Runner) -> None:
+    runner.world.shows = False
+    with pytest.raises(NotProvenError, match=r"metrics: metric shows; logs: line shows; traces: .* baseline was back"):
+        await start(runner)
+    assert runner.state.active() == []
+    assert runner.database.scripts == ["recover.sql"]
+
+
+async def test_what_ought_to_stay_quiet_is_missing_when_it_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quiet = piece(Signal.LOGS, "q", Compares.stays(2))
+    runner = make_runner(tmp_path, monkeypatch, evidence=(piece(Signal.METRICS, "metric"), quiet))
+    with pytest.raises(NotProvenError, match="logs: q shows"):
+        await start(runner)
+
+
+async def test_stop_brings_the_baseline_back_and_may_be_repeated(runner: Runner) -> None:
+    await start(runner)
+    runner.world.settings["counter_shards"] = 8  # a fix did that
+    result = await runner.operations.stop([], runner.report)
+    assert result["stopped"] == ["things-lost"]
+    assert runner.world.settings["counter_shards"] == 1
+    assert (await runner.operations.stop([], runner.report))["stopped"] == []
+    assert (await runner.operations.stop(["things-lost"], runner.report))["stopped"] == ["things-lost"]
+
+
+async def test_a_baseline_that_does_not_come_back_is_told_and_can_be_tried_again(runner: Runner) -> None:
+    await start(runner)
+    runner.world.sticks = True
+    with pytest.raises(NotRecoveredError, match="still there: metrics: metric shows"):
+        await runner.operations.stop([], runner.report)
+    assert [one.phase for one in runner.state.active()] == [Phase.RECOVERING]
+    assert "metric shows" in runner.state.active()[0].note
+    runner.world.sticks = False
+    await runner.operations.stop([], runner.report)
+    assert runner.state.active() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"not_ready": "loki"}, "not every service answers: loki"),
+        ({"success": 0.9}, "90.0% of payments succeed"),
+        ({"latency": 0.5}, "p95 500 ms"),
+        ({"firing": ["DeadTuples"]}, "DeadTuples fires"),
+    ],
+)
+async def test_a_degraded_stack_is_refused(runner: Runner, change: dict[str, object], sentence: str) -> None:
+    for name, value in change.items():
+        setattr(runner.world, name, value)
+    with pytest.raises(RefusedError, match=sentence):
+        await start(runner)
+    assert runner.state.active() == []
+    assert runner.world.injected == set()
+
+
+async def test_one_at_a_time_unless_asked_for_several(runner: Runner) -> None:
+    await start(runner)
+    with pytest.raises(RefusedError, match="things-lost is active already"):
+        await start(runner)
+    with pytest.raises(RefusedError, match="stop it first, or start both with --concurrent"):
+        await start(runner, name="things-hidden")
+    await start(runner, name="things-hidden", concurrent=True)
+    assert [one.name for one in runner.state.active()] == ["things-lost", "things-hidden"]
+    await runner.operations.stop([], runner.report)
+    assert runner.state.active() == []
+
+
+async def test_a_database_that_goes_during_the_injection_leaves_nothing(runner: Runner) -> None:
+    runner.world.database_gone = True
+    task = asyncio.create_task(start(runner))
+    await asyncio.sleep(0.3)
+    runner.world.database_gone = False
+    with pytest.raises(RefusedError, match=r"could not be injected: The database does not answer.* is undone"):
+        await task
+    assert runner.state.active() == []
+
+
+async def test_a_database_that_stays_away_is_told_with_what_is_left(runner: Runner) -> None:
+    runner.world.database_gone = True
+    with pytest.raises(NotRecoveredError, match="could not be ended: The database does not answer"):
+        await start(runner)
+    assert [one.phase for one in runner.state.active()] == [Phase.RECOVERING]
+
+
+async def test_verify_goes_from_baseline_to_baseline(runner: Runner) -> None:
+    result = await runner.operations.verify(runner.incident, ANNA, runner.report, shared=True)
+    assert result["fault"] is None
+    assert (result["proven"], result["recovered"], result["alert"]) == (True, True, "ThingsLost")
+    assert set(result["seconds"]) == {"metrics", "logs", "traces", "alert", "recovery", "alert resolved"}
+    assert runner.state.active() == []
+
+
+async def test_verify_tells_an_alert_that_does_not_fire(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = make_runner(tmp_path, monkeypatch)
+    monkeypatch.setattr(runner.engine, "settings", runner.settings.model_copy(update={"alert_seconds": 0}))
+    runner.world.alert_fires = False
+    result = await runner.operations.verify(runner.incident, ANNA, runner.report, shared=False)
+    assert "alert: ThingsLost" in result["fault"]
+    assert result["recovered"]
+
+
+async def test_verify_tells_leaks_and_look_alikes(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner.leaks.found = ("Loki: 1 lines match",)
+    result = await runner.operations.verify(runner.incident, ANNA, runner.report, shared=False)
+    assert result["leaks"] == ["Loki: 1 lines match"]
+    hidden = runner.engine.incidents["things-hidden"]
+    runner.leaks.found = ()
+    monkeypatch.setattr(runner.world, "firing", [])
+    result = await runner.operations.verify(hidden, ANNA, runner.report, shared=False)
+    assert result["confused_with"] == ["'m shows' does not tell it from things-lost"]
+    assert result["fault"]
+
+
+async def test_a_decoy_that_does_harm_is_no_decoy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = make_runner(tmp_path, monkeypatch, kind=Kind.DECOY, alert=None)
+    with pytest.raises(NotProvenError, match="no harm, since ThingsLost fires"):
+        await start(runner)
+    runner.world.alert_fires = False
+    await start(runner)
+
+
+async def test_a_stop_interrupts_what_is_being_proven(runner: Runner) -> None:
+    runner.world.shows = False
+    task = asyncio.create_task(runner.operations.run(ANNA, "start things-lost", lambda: start(runner)))
+    await until(lambda: bool(runner.state.active()))
+    with pytest.raises(RefusedError, match="busy with: start things-lost"):
+        await runner.operations.run(ANNA, "stop", lambda: runner.operations.stop([], runner.report))
+    await runner.operations.interrupt(ANNA)
+    with pytest.raises(RefusedError, match="was interrupted"):
+        await task
+    assert len(runner.state.active()) == 1
+    await runner.operations.run(ANNA, "stop", lambda: runner.operations.stop([], runner.report))
+    assert runner.state.active() == []
+
+
+async def test_two_presenters_do_not_run_incidents_over_each_other(runner: Runner) -> None:
+    async def work() -> dict[str, object]:
+        return {}
+
+    await runner.operations.run(ANNA, "start", work)
+    with pytest.raises(RefusedError, match="anna@laptop runs incidents on this stack until"):
+        await runner.operations.run(BEN, "start", work)
+    with pytest.raises(RefusedError, match="Only the owner's token takes over from anna@laptop"):
+        await runner.operations.run(Caller("ben@laptop", owner=False, take_over=True), "start", work)
+    await runner.operations.run(Caller("ben@laptop", owner=True, take_over=True), "start", work)
+    with pytest.raises(RefusedError, match="ben@laptop runs incidents"):
+        await runner.operations.run(ANNA, "start", work)
+
+
+async def test_nothing_is_found_where_nothing_is(runner: Runner) -> None:
+    result = await runner.operations.watch_nothing(0.05, runner.report)
+    assert result["false_proofs"] == []
+
+
+async def test_what_shows_without_an_injection_is_a_false_proof(runner: Runner) -> None:
+    runner.world.alert_fires = False
+    watching = asyncio.create_task(runner.operations.watch_nothing(0.5, runner.report))
+    await until(lambda: any(event.get("phase") == "watching nothing" for event in runner.events))
+    runner.world.injected.add("something else")
+    assert (await watching)["false_proofs"] == ["things-lost", "things-hidden"]
