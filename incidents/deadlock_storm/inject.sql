@@ -1,0 +1,1 @@
+UPDATE acquirers SET response_ms = 400;
