@@ -33,6 +33,8 @@ class Stage:
 
 
 _PYTEST = ("-m", "pytest", "--durations=5", "--durations-min=2")
+_SIDE_BY_SIDE = (*_PYTEST, "--numprocesses=logical", "--dist=loadgroup")
+"""For tests that share nothing but the processor."""
 _ELSEWHERE = tuple(f"--ignore=tests/integration/{folder}" for folder in ("kubernetes", "lab", "provider"))
 """Folders that are for the lab cluster."""
 
@@ -62,10 +64,10 @@ SUITES: Mapping[str, tuple[Stage, ...]] = {
         Stage("lint", ("-m", "ruff", "check")),
         Stage("format", ("-m", "ruff", "format", "--check")),
         Stage("types", ("-m", "pyright")),
-        Stage("unit tests", (*_PYTEST, *_tests("unit", "topology", "observability"))),
+        Stage("unit tests", (*_SIDE_BY_SIDE, *_tests("unit", "topology", "observability"))),
         Stage(
             "tests of services on the loopback address",
-            (*_PYTEST, "-m", "not postgres", *_tests("gateway", "sample_app", "traffic")),
+            (*_PYTEST, "-m", "not postgres", *_tests("gateway", "incidents", "sample_app", "traffic")),
         ),
     ),
     "integration": (
