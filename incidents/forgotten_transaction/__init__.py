@@ -27,7 +27,7 @@ _IDLE = Evidence(
 )
 
 INCIDENT = Incident(
-    name="idle-in-transaction",
+    name="forgotten-transaction",
     title="Idle in transaction",
     rank=4,
     summary=(
