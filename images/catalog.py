@@ -12,11 +12,12 @@ from infra.topology.model import Image
 __all__ = ["images", "recipes"]
 
 _OWN: Final = {
-    # role -> (Python package, its folder in the checkout)
-    "sample-app": ("payment_service", "sample-app/payment_service"),
-    "traffic": ("traffic", "traffic"),
-    "gateway": ("gateway", "gateway"),
-    "incident-runner": ("incidents", "incidents"),
+    # role -> its Python packages, each with its folder in the checkout
+    "sample-app": {"payment_service": "sample-app/payment_service"},
+    "traffic": {"traffic": "traffic"},
+    "gateway": {"gateway": "gateway"},
+    # It opens sessions as the service does.
+    "incident-runner": {"incidents": "incidents", "payment_service": "sample-app/payment_service"},
 }
 """The services that this repository writes; built on both distributions."""
 
@@ -68,12 +69,14 @@ def upstream_image(role: str, mirror: str) -> Image:
 
 
 def _own(role: str, base: Image) -> Recipe:
-    package, folder = _OWN[role]
     return Recipe(
         name=role,
         dockerfile="python-service",
         base=base,
-        sources={"requirements.txt": f"requirements/{role}.txt", f"app/{package}": folder},
+        sources={
+            "requirements.txt": f"requirements/{role}.txt",
+            **{f"app/{package}": folder for package, folder in _OWN[role].items()},
+        },
         arguments={"DATA": _OWN_DATA[role]} if role in _OWN_DATA else {},
     )
 

@@ -26,10 +26,8 @@ def incident_runner(site: Site) -> Service:
         command=("incidents.runner",),
         env={
             "RUNNER_DB_HOST": names.POSTGRES.service,
-            "RUNNER_GATEWAY_HOST": names.GATEWAY.service,
             "RUNNER_APP_ADMIN_URL": "http://sample-app:8001",
             "RUNNER_STACK": site.stack,
-            "RUNNER_SEED_PAYMENTS": str(site.config.seed_payments),
         },
         files=tuple(secret_file(name) for name in _SECRETS),
         volumes=(Volume(name="incident-runner-state", path="/var/lib/incident-runner", size_mib=64),),

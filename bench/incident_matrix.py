@@ -1,6 +1,6 @@
 """The measured matrix: seconds per signal for every incident, three runs in a row, and false proofs in healthy runs.
 
-python bench/incidents.py [--runs 3] [--healthy 20] [--stack NAME]    on a stack that runs; prints Markdown
+python bench/incident_matrix.py [--runs 3] [--healthy 20] [--stack NAME]    on a stack that runs; prints Markdown
 """
 
 import argparse
@@ -23,6 +23,7 @@ HEALTHY_SECONDS = 30
 
 
 def say(text: str) -> None:
+    """Print progress."""
     sys.stderr.write(f"{text}\n")
 
 

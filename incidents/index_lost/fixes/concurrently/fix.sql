@@ -1,0 +1,2 @@
+CREATE INDEX CONCURRENTLY IF NOT EXISTS payments_customer_id_created_at_idx
+    ON payments (customer_id, created_at) WITH (fillfactor = 80);

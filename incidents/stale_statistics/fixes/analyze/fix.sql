@@ -1,0 +1,2 @@
+ANALYZE payments;
+ALTER TABLE payments RESET (autovacuum_enabled);

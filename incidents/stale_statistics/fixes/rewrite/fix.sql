@@ -1,0 +1,2 @@
+ALTER TABLE payments RESET (autovacuum_enabled);
+VACUUM (FULL, ANALYZE) payments;
