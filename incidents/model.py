@@ -56,6 +56,10 @@ class Login(StrEnum):
     """``dba``, ``psql``: a person at a terminal."""
     BATCH = "batch"
     """``payment_app``, ``payments-batch``: a job that shares the service's role."""
+    STANDBY = "standby"
+    """``dba``, ``standby_eu_1``: a replication session that nobody answers for, so that the server gives it up soon.
+
+    Its file is one replication command, in which ``$restart_lsn`` stands for where the slot of that name begins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,6 +23,7 @@ LOGINS: Final = {
     Login.EXPORT: ("payments_owner", "finance-export"),
     Login.OPERATOR: ("dba", "psql"),
     Login.BATCH: ("payment_app", "payments-batch"),
+    Login.STANDBY: ("dba", "standby_eu_1"),
 }
 """Roles and names that an ordinary migration, job or person would have."""
 
@@ -31,6 +32,8 @@ ANSWERS_NOT: Final = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectio
 
 _CONNECT_TIMEOUT = 5.0
 _OPERATOR_SETTINGS = "SELECT set_config('credential.current', $1, false), set_config('credential.next', $2, false)"
+_RESTART_LSN = "SELECT restart_lsn::text FROM pg_replication_slots WHERE slot_name = $1"
+_STANDBY_SECONDS = 4
 _TERMINATE = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE usename = $1 AND application_name = $2 AND pid <> pg_backend_pid()
@@ -66,6 +69,7 @@ class Database:
         """
         settings = self._settings
         role, name = LOGINS[login]
+        standby = login is Login.STANDBY
         files = {
             "payments_owner": settings.owner_password_file,
             "dba": settings.dba_password_file,
@@ -78,7 +82,11 @@ class Database:
             database=settings.db_name,
             ssl="disable",
             connect_timeout=_CONNECT_TIMEOUT,
-            settings={"application_name": tag or name, "client_connection_check_interval": "1s"},
+            settings={
+                "application_name": tag or name,
+                "client_connection_check_interval": "1s",
+                **({"replication": "database", "wal_sender_timeout": f"{_STANDBY_SECONDS}s"} if standby else {}),
+            },
         )
         try:
             session = await connect(target, read_secret(files[role]))
@@ -99,6 +107,32 @@ class Database:
         session = await self.open(login)
         try:
             await execute(session, file)
+        finally:
+            session.terminate()
+
+    async def stand_by(self, file: Path) -> None:
+        """Stream the log as a standby that stops answering, until the server gives it up.
+
+        Args:
+            file: the replication command.
+
+        Raises:
+            UnreachableError: no server answers.
+            asyncpg.PostgresError: there is no slot to stream from.
+        """
+        operator = await self.open(Login.OPERATOR)
+        try:
+            start = await operator.fetchval(_RESTART_LSN, LOGINS[Login.STANDBY][1])
+        finally:
+            operator.terminate()
+        script = await asyncio.to_thread(file.read_text, encoding="utf-8")
+        command = split(script)[0].replace("$restart_lsn", str(start))
+        session = await self.open(Login.STANDBY)
+        try:
+            async with asyncio.timeout(3 * _STANDBY_SECONDS):
+                await session.execute(command)
+        except (TimeoutError, asyncpg.ConnectionDoesNotExistError):
+            return  # the server ended it: what was wanted
         finally:
             session.terminate()
 

@@ -8,7 +8,7 @@ import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no ty
 import structlog
 from payment_service.store.driver import Connection
 
-from incidents.model import Incident, Repeat, Step
+from incidents.model import Incident, Login, Repeat, Step
 from incidents.runner.database import ANSWERS_NOT, Database, execute
 from incidents.runner.problems import UnreachableError
 
@@ -76,6 +76,9 @@ class Injection:
             waiting.cancel()
             if task.done():
                 task.result()
+            return
+        if step.login is Login.STANDBY:
+            await self._database.stand_by(file)
             return
         session = await self._database.open(step.login)
         self._sessions.append(session)

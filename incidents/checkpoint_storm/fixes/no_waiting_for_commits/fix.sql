@@ -1,0 +1,1 @@
+ALTER ROLE payment_app SET synchronous_commit = off;
