@@ -77,7 +77,7 @@ INCIDENT = Incident(
     alert=Alert(name="DeadTuples", labels={"relname": "accounts"}),
     look_alikes=(
         LookAlike(
-            other="idle-in-transaction",
+            other="forgotten-transaction",
             because="In both the dead rows of a table grow and vacuum does not remove them.",
             tells=Evidence(
                 signal=Signal.METRICS,
