@@ -134,6 +134,7 @@ TROUBLES: Final[list[Trouble]] = [
         {"name": "database"},
         "critical",
     ),
+    Trouble("StatementsPerRequest", {STATEMENTS: _rate(100, 500)}),
     # Waits that come and go, as behind a statement that gives up after five seconds and tries again.
     Trouble("DatabaseLockWaits", {WAITING: f"0x{BEFORE} 12 0 0 9 0 12 0 0 9 0 12 0 0 9 0 12 0 0 9 0 12 0 0 9 0"}),
     Trouble("DatabaseDeadlocks", {f"pg_stat_database_deadlocks{{{DB}}}": _rate(0, 0.1)}),
