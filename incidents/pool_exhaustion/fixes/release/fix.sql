@@ -1,1 +1,0 @@
-UPDATE acquirers SET capture_ms = 0 WHERE capture_ms > 0;
