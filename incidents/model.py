@@ -59,7 +59,7 @@ class Login(StrEnum):
     STANDBY = "standby"
     """``dba``, ``standby_eu_1``: a replication session that nobody answers for, so that the server gives it up soon.
 
-    Its file is one replication command, in which ``$restart_lsn`` stands for where the slot of that name begins."""
+    Its file is one replication command, in which ``$lsn`` stands for the present end of the log."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -99,9 +99,9 @@ INCIDENT = Incident(
         "more log; payments are untouched. Drop the slot once it is clear that the standby will not return."
     ),
     bound=(
-        "The backfill runs once and writes about 80 MB of log; whatever else is written, max_slot_wal_keep_size "
-        "lets a slot hold back "
-        "1 GB at most. The copy of 600,000 payments takes 70 MB until it is dropped at the end of the step."
+        "The slot holds back what was logged since the last checkpoint and the 85 MB of the backfill, which runs once; "
+        "max_slot_wal_keep_size lets it hold back 1 GB at most. The copy of 600,000 payments takes 70 MB until it is "
+        "dropped at the end of the step."
     ),
     folder=Path(__file__).parent,
 )

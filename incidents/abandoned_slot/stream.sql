@@ -1,1 +1,1 @@
-START_REPLICATION SLOT standby_eu_1 PHYSICAL $restart_lsn
+START_REPLICATION SLOT standby_eu_1 PHYSICAL $lsn

@@ -35,7 +35,7 @@ _OPERATOR_SETTINGS = """
     SELECT set_config('credential.current', $1, false), set_config('credential.next', $2, false),
            set_config('stack.connection_limit', $3, false)
 """
-_RESTART_LSN = "SELECT restart_lsn::text FROM pg_replication_slots WHERE slot_name = $1"
+_END_OF_LOG = "SELECT pg_current_wal_flush_lsn()::text"
 _STANDBY_SECONDS = 4
 _TERMINATE = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
@@ -136,11 +136,12 @@ class Database:
         """
         operator = await self.open(Login.OPERATOR)
         try:
-            start = await operator.fetchval(_RESTART_LSN, LOGINS[Login.STANDBY][1])
+            # Not from where the slot begins: that can be hundreds of megabytes ago, and nobody here wants them.
+            start = await operator.fetchval(_END_OF_LOG)
         finally:
             operator.terminate()
         script = await asyncio.to_thread(file.read_text, encoding="utf-8")
-        command = split(script)[0].replace("$restart_lsn", str(start))
+        command = split(script)[0].replace("$lsn", str(start))
         session = await self.open(Login.STANDBY)
         try:
             async with asyncio.timeout(3 * _STANDBY_SECONDS):
