@@ -81,7 +81,7 @@ class Watcher:
             self._print(self._note or self._phase)
 
     def _print(self, text: str) -> None:
-        self._console.print(f"[{time.monotonic() - self._started:6.1f} s] {text}", highlight=False, markup=False)
+        self._console.print(f"[{time.monotonic() - self._started:6.1f} s] {text}", highlight=False, markup=False, soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         """The present picture."""

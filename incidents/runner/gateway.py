@@ -73,7 +73,8 @@ class Gateway:
         except httpx.HTTPError as error:
             raise UnreachableError(f"The gateway does not answer {url}: {type(error).__name__}.") from None
         if not answer.is_success:
-            raise UnreachableError(f"The gateway answers {url} with {answer.status_code}: {answer.text[:300]}")
+            sentence = f"The gateway answers {url} with {answer.status_code}: {answer.text[:300]}"
+            raise UnreachableError(sentence, answer.status_code)
         document: Any = answer.json()
         return cast("dict[str, Any]", document) if isinstance(document, dict) else {"data": document}
 

@@ -210,7 +210,10 @@ class Operations:
     async def _end_verified(self, incident: Incident, report: Report, result: dict[str, Any]) -> None:
         report({"event": "phase", "phase": "looking for leaks"})
         run = next((one.run for one in self._engine.state.active() if one.name == incident.name), "")
-        result["leaks"] = await self._leaks.look(run)
+        try:
+            result["leaks"] = await self._leaks.look(run)
+        except UnreachableError as error:
+            result["fault"] = f"{result['fault'] or ''} Leaks could not be looked for: {error}".strip()
         recovered = await self._engine.end(incident, report, outcome="verified")
         result["recovered"] = True
         result["seconds"] = {**result["seconds"], "recovery": recovered}

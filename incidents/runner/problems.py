@@ -44,6 +44,15 @@ class NotRecoveredError(RunnerError):
 
 
 class UnreachableError(RunnerError):
-    """Something that is needed does not answer."""
+    """Something that is needed does not answer.
+
+    Args:
+        sentence: what, and how.
+        http_status: of an answer that was a refusal; None if there was none.
+    """
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
+
+    def __init__(self, sentence: str, http_status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.http_status = http_status

@@ -186,9 +186,12 @@ class FakeApp:
 
 class FakeLeaks:
     found: tuple[str, ...] = ()
+    error: UnreachableError | None = None
 
     async def look(self, run: str) -> list[str]:
         assert run
+        if self.error is not None:
+            raise self.error
         return list(self.found)
 
 

@@ -31,7 +31,7 @@ class Stores:
         self.pages.append(url)
         text = self.word if self.leaks and self.leaks in url else "nothing"
         if url.endswith("/alertmanagers"):
-            raise UnreachableError(f"The gateway answers {url} with 404: no such page")
+            raise UnreachableError("no such page", 404)
         if url.endswith("/labels"):
             return {"data": ["job", text]}
         if url.endswith("/query_range"):

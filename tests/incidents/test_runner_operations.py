@@ -9,7 +9,7 @@ import pytest
 
 from incidents.model import Compares, Kind, Signal
 from incidents.runner.operations import Caller
-from incidents.runner.problems import NotProvenError, NotRecoveredError, RefusedError
+from incidents.runner.problems import NotProvenError, NotRecoveredError, RefusedError, UnreachableError
 from incidents.runner.state import Phase
 from tests.incidents.support import make_runner, piece, until
 
@@ -155,6 +155,14 @@ async def test_verify_tells_leaks_and_look_alikes(runner: Runner, monkeypatch: p
     result = await runner.operations.verify(hidden, ANNA, runner.report, shared=False)
     assert result["confused_with"] == ["'m shows' does not tell it from things-lost"]
     assert result["fault"]
+
+
+async def test_a_store_that_cannot_be_searched_is_a_fault_and_the_incident_is_ended(runner: Runner) -> None:
+    runner.leaks.error = UnreachableError("Loki does not answer.")
+    result = await runner.operations.verify(runner.incident, ANNA, runner.report, shared=False)
+    assert result["fault"] == "Leaks could not be looked for: Loki does not answer."
+    assert result["recovered"]
+    assert runner.state.active() == []
 
 
 async def test_a_decoy_that_does_harm_is_no_decoy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
