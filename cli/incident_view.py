@@ -81,7 +81,8 @@ class Watcher:
             self._print(self._note or self._phase)
 
     def _print(self, text: str) -> None:
-        self._console.print(f"[{time.monotonic() - self._started:6.1f} s] {text}", highlight=False, markup=False, soft_wrap=True)
+        line = f"[{time.monotonic() - self._started:6.1f} s] {text}"
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
     def __rich__(self) -> RenderableType:
         """The present picture."""
