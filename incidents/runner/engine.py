@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import time
 import uuid
 from collections.abc import Mapping
@@ -29,6 +30,8 @@ __all__ = ["Engine"]
 log = structlog.get_logger("incidents.runner")
 
 _QUIET_SECONDS = 30
+_PATIENCE_SECONDS = 150
+"""How long a baseline is waited for: an outage of a minute is seen in averages over the last half minute."""
 _POLL_SECONDS = 1.5
 
 
@@ -84,20 +87,27 @@ class Engine:
             raise RefusedError(f"The stack is not healthy, so nothing could be proven: {fault}.")
 
     async def take_baseline(self, evidence: list[Evidence], report: Report) -> Baseline:
-        """The last healthy minute; waits for one if an incident has just ended.
+        """The last healthy minute, or what there is of it; waits for half a one.
 
         Args:
             evidence: what to measure.
             report: is told how long it waits.
+
+        Raises:
+            RefusedError: the service level does not hold long enough.
         """
-        wanted = self.settings.baseline_seconds
-        clean = time.time() - self.state.last_end()
-        if clean < _QUIET_SECONDS:
-            report({"event": "phase", "phase": "baseline", "waits": round(_QUIET_SECONDS - clean)})
-            await asyncio.sleep(_QUIET_SECONDS - clean)
-            clean = time.time() - self.state.last_end()
+        watch = Stopwatch()
+        while True:
+            since_end = time.time() - self.state.last_end()
+            clean = min(since_end, await self.health.healthy_for(self.settings.baseline_seconds))
+            if clean >= _QUIET_SECONDS:
+                break
+            if watch.seconds > _PATIENCE_SECONDS:
+                raise RefusedError(f"In {watch.seconds:.0f} s the service level never held for {_QUIET_SECONDS} s.")
+            report({"event": "phase", "phase": "baseline", "waits": math.ceil(_QUIET_SECONDS - clean)})
+            await asyncio.sleep(max(_POLL_SECONDS, min(_QUIET_SECONDS - clean, _QUIET_SECONDS / 6)))
         report({"event": "phase", "phase": "baseline"})
-        return await self.measuring.baseline(evidence, min(wanted, clean))
+        return await self.measuring.baseline(evidence, clean)
 
     async def baseline(self, report: Report, *, shared: bool) -> Baseline:
         """What every incident is measured against.

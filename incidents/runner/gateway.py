@@ -9,10 +9,11 @@ import httpx2 as httpx
 from incidents.runner.problems import UnreachableError
 from incidents.runner.settings import RunnerSettings, read_secret
 
-__all__ = ["Gateway", "Sample"]
+__all__ = ["STEP_SECONDS", "Gateway", "Sample"]
 
 _TIMEOUT = 10.0
-_STEP = 5
+STEP_SECONDS = 5
+"""Between two values of a range: as often as Prometheus scrapes."""
 _MOST_TRACES = 50
 
 Sample = tuple[Mapping[str, str], float]
@@ -86,6 +87,6 @@ class Gateway:
 
     async def _range(self, url: str, query: str, seconds: float) -> list[float]:
         now = time.time()
-        parameters = {"query": query, "start": f"{now - seconds:.3f}", "end": f"{now:.3f}", "step": f"{_STEP}s"}
+        parameters = {"query": query, "start": f"{now - seconds:.3f}", "end": f"{now:.3f}", "step": f"{STEP_SECONDS}s"}
         data = (await self.get(url, parameters))["data"]
         return [float(value) for series in data["result"] for _, value in series["values"]]

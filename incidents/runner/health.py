@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from incidents.runner.gateway import Gateway, Sample
+from incidents.runner.gateway import STEP_SECONDS, Gateway, Sample
 from incidents.runner.measuring import LATENCY
 
 __all__ = ["LEAST_SUCCESS", "MOST_LATENCY", "Health", "ServiceLevel"]
@@ -58,6 +58,15 @@ class Health:
         """The service level now."""
         success, latency = await asyncio.gather(self._gateway.promql(_SUCCESS), self._gateway.promql(LATENCY))
         return ServiceLevel(_first(success), _first(latency))
+
+    async def healthy_for(self, most: float) -> float:
+        """For how many of the last ``most`` seconds, up to now, the service level held without a break."""
+        bad = f"({_SUCCESS} < bool {LEAST_SUCCESS}) + ({LATENCY} > bool {MOST_LATENCY})"
+        values = await self._gateway.promql_range(f"{bad} or vector(1)", most)
+        for age, value in enumerate(reversed(values)):
+            if value > 0:
+                return float(max(0, age - 1) * STEP_SECONDS)
+        return most
 
     async def firing(self) -> list[str]:
         """Names of the alerts that fire."""

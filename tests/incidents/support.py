@@ -71,6 +71,7 @@ class World:
     latency: float = 0.02
     firing: list[str] = field(default_factory=list[str])
     fixed: bool = False
+    unhealthy: list[float] = field(default_factory=list[float])
     asked: list[str] = field(default_factory=list[str])
     settings: dict[str, Any] = field(default_factory=lambda: {"counter_shards": 1})
 
@@ -107,6 +108,8 @@ class FakeGateway:
     async def promql_range(self, query: str, seconds: float) -> list[float]:
         self._check()
         assert seconds > 0
+        if "bool" in query:
+            return [1.0, *self._world.unhealthy, 0.0, 0.0, 0.0]
         return [0.02] if query.startswith("payment:") else [1.0, 0.9]
 
     async def logql(self, query: str) -> list[Sample]:

@@ -99,6 +99,15 @@ async def test_a_degraded_stack_is_refused(runner: Runner, change: dict[str, obj
     assert runner.world.injected == set()
 
 
+async def test_a_baseline_is_taken_of_healthy_seconds_only(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 15)
+    monkeypatch.setattr("incidents.runner.engine._PATIENCE_SECONDS", 0.1)
+    with pytest.raises(RefusedError, match="the service level never held for 15 s"):
+        await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)
+    monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 10)
+    assert (await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)).slow_ms == 100
+
+
 async def test_one_at_a_time_unless_asked_for_several(runner: Runner) -> None:
     await start(runner)
     with pytest.raises(RefusedError, match="things-lost is active already"):
