@@ -57,9 +57,10 @@ class Gateway:
         """Every value of a metric query over logs in the last ``seconds``."""
         return await self._range(f"{self._settings.loki_url}/loki/api/v1/query_range", query, seconds)
 
-    async def traceql(self, query: str, start: float, end: float) -> int:
-        """How many traces of a stretch of time match, at most 50 (the search ends there)."""
-        parameters = {"q": query, "start": int(start), "end": int(end) + 1, "limit": _MOST_TRACES}
+    async def traceql(self, query: str, start: float, end: float, *, most: int = _MOST_TRACES) -> int:
+        """How many traces of a stretch of time match, at most so many (the search ends there)."""
+        limit = max(1, min(most, _MOST_TRACES))
+        parameters = {"q": query, "start": int(start), "end": int(end) + 1, "limit": limit}
         document = await self.get(f"{self._settings.traces_url}/api/search", parameters)
         return len(document.get("traces") or ())
 

@@ -80,7 +80,8 @@ class Measuring:
         query = _query(evidence, baseline.slow_ms)
         if evidence.signal is Signal.TRACES:
             now = time.time()
-            return float(await self._gateway.traceql(query, now - evidence.window_seconds, now))
+            start, enough = now - evidence.window_seconds, _enough(evidence, baseline.of(evidence))
+            return float(await self._gateway.traceql(query, start, now, most=enough))
         ask = self._gateway.promql if evidence.signal is Signal.METRICS else self._gateway.logql
         values = [value for _, value in await ask(query) if not math.isnan(value)]
         # A count of lines that are not there is zero; a metric that is not there is no measurement.
@@ -97,6 +98,11 @@ class Measuring:
         ask = self._gateway.promql_range if evidence.signal is Signal.METRICS else self._gateway.logql_range
         values = [value for value in await ask(query, seconds) if not math.isnan(value)]
         return _extreme(evidence, values) if values else 0.0
+
+
+def _enough(evidence: Evidence, baseline: float) -> int:
+    """How many traces decide: traces of hundreds of spans are expensive to find."""
+    return math.floor(max(evidence.compares.threshold(baseline), baseline)) + 1
 
 
 def _key(evidence: Evidence) -> str:
