@@ -1,0 +1,1 @@
+UPDATE acquirers SET capture_ms = 0 WHERE capture_ms > 0;
