@@ -51,7 +51,7 @@ def table(runs: list[list[dict[str, Any]]]) -> list[str]:
     """Medians over the runs."""
     lines = [f"| incident | {' | '.join(SIGNALS)} | faults |", "|-|" + "-|" * (len(SIGNALS) + 1)]
     for results in zip(*runs, strict=True):
-        cells = []
+        cells: list[str] = []
         for signal in SIGNALS:
             seconds = [one["seconds"][signal] for one in results if signal in one["seconds"]]
             cells.append(f"{statistics.median(seconds):.0f}" if seconds else "")

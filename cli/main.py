@@ -258,9 +258,11 @@ def doctor(stack: StackArgument = None, as_json: JsonOption = False) -> None:
 
 @app.command("test")
 def run_suites(
-    suite: Annotated[str | None, typer.Argument(help="unit, integration or kubernetes; all without a name.")] = None,
+    suite: Annotated[
+        str | None, typer.Argument(help="unit, integration, incidents, kubernetes; all without a name.")
+    ] = None,
 ) -> None:
-    """Run the tests: lint, types and unit tests in seconds, then the real stack on Docker and on the lab cluster."""
+    """Run the tests: lint, types and unit tests in seconds, then the real stack, incidents, the lab cluster."""
     from cli.testing import SUITES, run_tests  # noqa: PLC0415
 
     if suite is not None and suite not in SUITES:

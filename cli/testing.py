@@ -33,8 +33,12 @@ class Stage:
 
 
 _PYTEST = ("-m", "pytest", "--durations=5", "--durations-min=2")
-_ELSEWHERE = tuple(f"--ignore=tests/integration/{folder}" for folder in ("kubernetes", "lab", "provider"))
-"""Folders that are for the lab cluster."""
+_SIDE_BY_SIDE = (*_PYTEST, "--numprocesses=logical", "--dist=loadgroup")
+"""For tests that share nothing but the processor."""
+_ELSEWHERE = tuple(f"--ignore=tests/integration/{folder}" for folder in ("incidents", "kubernetes", "lab", "provider"))
+"""Folders that are for the lab cluster, or a suite of their own."""
+_ON_THE_CLUSTER = "index-lost,lock-queue,abandoned-slot"
+"""The incidents that every run of the suite `kubernetes` proves there too."""
 
 
 def _tests(*folders: str) -> tuple[str, ...]:
@@ -54,7 +58,12 @@ def _no_second_cluster_here(home: DemoHome) -> str:
 
 def _lab(home: DemoHome) -> dict[str, str]:
     """Where the tests find the lab cluster of a home."""
-    return {"KUBECONFIG": str(home.lab_kubeconfig), "KUBE_CONTEXT": LAB_CONTEXT, "COMPASS_TEST_STACK": "lab"}
+    return {
+        "KUBECONFIG": str(home.lab_kubeconfig),
+        "KUBE_CONTEXT": LAB_CONTEXT,
+        "COMPASS_TEST_STACK": "lab",
+        "COMPASS_TEST_INCIDENTS": os.environ.get("COMPASS_TEST_INCIDENTS", _ON_THE_CLUSTER),
+    }
 
 
 SUITES: Mapping[str, tuple[Stage, ...]] = {
@@ -62,16 +71,19 @@ SUITES: Mapping[str, tuple[Stage, ...]] = {
         Stage("lint", ("-m", "ruff", "check")),
         Stage("format", ("-m", "ruff", "format", "--check")),
         Stage("types", ("-m", "pyright")),
-        Stage("unit tests", (*_PYTEST, *_tests("unit", "topology", "observability"))),
+        Stage("unit tests", (*_SIDE_BY_SIDE, *_tests("unit", "topology", "observability"))),
         Stage(
             "tests of services on the loopback address",
-            (*_PYTEST, "-m", "not postgres", *_tests("gateway", "sample_app", "traffic")),
+            (*_PYTEST, "-m", "not postgres", *_tests("gateway", "incidents", "sample_app", "traffic")),
         ),
     ),
     "integration": (
         Stage("rules and alerts by promtool", (*_PYTEST, *_tests("observability")), needs_images=True),
         Stage("tests against PostgreSQL", (*_PYTEST, "-m", "postgres", *_tests("sample_app")), needs_images=True),
         Stage("tests of the running stack", (*_PYTEST, *_ELSEWHERE, *_tests("integration")), needs_images=True),
+    ),
+    "incidents": (
+        Stage("every incident on the running stack", (*_PYTEST, *_tests("integration/incidents")), needs_images=True),
     ),
     "kubernetes": (
         Stage(
@@ -94,6 +106,12 @@ SUITES: Mapping[str, tuple[Stage, ...]] = {
                 *_tests("integration/test_1_agents.py", "integration/test_1_telemetry.py"),
                 *_tests("integration/lab"),
             ),
+            needs_images=True,
+            unfit=_no_cluster_here,
+        ),
+        Stage(
+            "incidents on the lab cluster",
+            (*_PYTEST, *_tests("integration/incidents/test_1_every_incident.py")),
             needs_images=True,
             unfit=_no_cluster_here,
         ),

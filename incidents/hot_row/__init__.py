@@ -92,7 +92,7 @@ INCIDENT = Incident(
     ),
     right_fixes=(
         Fix(
-            does="Spread the merchant's total over shards: the live setting counter_shards to 16.",
+            does="Spread the merchant's total over shards: the live setting counter_shards to 32.",
             because="Payments then meet on the same row seldom; sums over the shards stay right.",
             folder="fixes/shards",
         ),
@@ -125,9 +125,9 @@ INCIDENT = Incident(
             SELECT coalesce(max(m.weight * a.capture_ms / total), 0) < 50
             FROM merchants m JOIN acquirers a ON a.id = m.acquirer_id, (SELECT sum(weight) AS total FROM merchants) s
         """,
-        settings={"counter_shards": 8},
+        settings={"counter_shards": 16},
         says=(
-            "The totals are spread over at least eight shards, or no merchant's row is locked for long by most "
+            "The totals are spread over at least sixteen shards, or no merchant's row is locked for long by most "
             "payments."
         ),
     ),
@@ -142,7 +142,7 @@ INCIDENT = Incident(
         "counter over shards (counter_shards)."
     ),
     bound=(
-        "No disk: two rows change, and at most 16 rows for the day's shards are made. Memory: waiting sessions "
+        "No disk: two rows change, and at most 64 rows for the day's shards are made. Memory: waiting sessions "
         "are those of the pool, at most 12."
     ),
     folder=Path(__file__).parent,

@@ -24,7 +24,7 @@ _MANY_SESSIONS: Final = 2
 _LOCKS = """
     SELECT DISTINCT l.pid, l.relation::regclass::text AS relation, l.mode, a.usename, a.application_name
     FROM pg_locks l JOIN pg_stat_activity a USING (pid) JOIN pg_class c ON c.oid = l.relation
-    WHERE c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
+    WHERE l.locktype = 'relation' AND c.relkind = 'r' AND c.relnamespace = 'public'::regnamespace
       AND l.mode IN ('ShareLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
       AND a.backend_type = 'client backend' AND l.pid <> pg_backend_pid()
 """

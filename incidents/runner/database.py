@@ -31,7 +31,10 @@ ANSWERS_NOT: Final = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectio
 """What asyncpg raises when there is no server, or no longer one."""
 
 _CONNECT_TIMEOUT = 5.0
-_OPERATOR_SETTINGS = "SELECT set_config('credential.current', $1, false), set_config('credential.next', $2, false)"
+_OPERATOR_SETTINGS = """
+    SELECT set_config('credential.current', $1, false), set_config('credential.next', $2, false),
+           set_config('stack.connection_limit', $3, false)
+"""
 _END_OF_LOG = "SELECT pg_current_wal_flush_lsn()::text"
 _STANDBY_SECONDS = 4
 _TERMINATE = """
@@ -93,9 +96,20 @@ class Database:
         except (OSError, asyncpg.CannotConnectNowError) as error:
             raise UnreachableError(f"The database does not answer: {error or type(error).__name__}.") from None
         if login is Login.OPERATOR:
-            current, following = (read_secret(f) for f in (settings.app_password_file, settings.next_password_file))
-            await session.fetchrow(_OPERATOR_SETTINGS, make_verifier(current), make_verifier(following))
+            try:
+                await self._tell(session)
+            except BaseException:
+                session.terminate()
+                raise
         return session
+
+    async def _tell(self, session: Connection) -> None:
+        """What recovery has to put back, as settings of the session: it must not stand in a statement."""
+        settings = self._settings
+        current, following = (read_secret(f) for f in (settings.app_password_file, settings.next_password_file))
+        await session.fetchrow(
+            _OPERATOR_SETTINGS, make_verifier(current), make_verifier(following), str(settings.app_connection_limit)
+        )
 
     async def run(self, login: Login, file: Path) -> None:
         """Run a script in a session of its own, statement by statement.

@@ -26,6 +26,9 @@ class RunnerSettings(BaseSettings):
     db_host: str = Field(default="postgres", description="Name or address of the PostgreSQL server.")
     db_port: int = Field(default=5432, ge=1, le=65535, description="Its port.")
     db_name: str = Field(default="payments", description="Database of the payment service.")
+    app_connection_limit: int = Field(
+        default=40, ge=1, le=1000, description="Connection limit of the service's role, as the database task sets it."
+    )
     app_admin_url: str = Field(default="http://sample-app:8001", description="Live settings of the payment service.")
     gateway_url: str = Field(default="http://gateway:3000", description="The gateway's Grafana front.")
     prometheus_url: str = Field(default="http://gateway:9090", description="Its Prometheus front.")

@@ -2,6 +2,7 @@
 
 from infra.topology import names
 from infra.topology.model import ExecProbe, Exposure, HttpProbe, Port, Scratch, Service, Volume
+from infra.topology.payments import connection_limit
 from infra.topology.site import Site, secret_file
 
 __all__ = ["incident_runner"]
@@ -28,6 +29,7 @@ def incident_runner(site: Site) -> Service:
             "RUNNER_DB_HOST": names.POSTGRES.service,
             "RUNNER_APP_ADMIN_URL": "http://sample-app:8001",
             "RUNNER_STACK": site.stack,
+            "RUNNER_APP_CONNECTION_LIMIT": str(connection_limit(site)),
         },
         files=tuple(secret_file(name) for name in _SECRETS),
         volumes=(Volume(name="incident-runner-state", path="/var/lib/incident-runner", size_mib=64),),

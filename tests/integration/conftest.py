@@ -1,5 +1,6 @@
 """The stack that the tests look at, brought up once."""
 
+import os
 from collections.abc import Generator
 
 import pytest
@@ -8,6 +9,17 @@ from live_stack import KIND, Stack, Telemetry, make_stack
 
 from cli.platforms.docker import remove_leftovers
 from toolchain.engine import Engine
+
+THOROUGH = "COMPASS_TEST_THOROUGH"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave out what takes minutes each, unless somebody wants it."""
+    if os.environ.get(THOROUGH):
+        return
+    for item in items:
+        if item.get_closest_marker("thorough"):
+            item.add_marker(pytest.mark.skip(reason=f"takes minutes; {THOROUGH}=1 runs it"))
 
 
 @pytest.fixture(scope="session")

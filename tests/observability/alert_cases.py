@@ -20,6 +20,10 @@ TRANSACTION: Final = (
     f'pg_stat_activity_max_tx_duration{{{SESSION},state="idle in transaction",usename="payments_owner"}}'
 )
 CONNECTIONS: Final = f'pg_stat_activity_count{{{SESSION},state="idle",usename="payment_app",wait_event_type="Client"}}'
+STATEMENTS: Final = 'pg_stat_statements_calls_total{datname="payments",user="payment_app",queryid="7"}'
+REQUESTS: Final = (
+    'http_request_duration_seconds_count{service="payment-service",method="POST",route="/payment",status="200"}'
+)
 SLOT: Final = 'pg_replication_slots_pg_wal_lsn_diff{slot_name="standby"}'
 SEND_FAILED: Final = 'otelcol_exporter_send_failed_spans{job="collector",exporter="otlp_http/traces"}'
 SUCCEEDED: Final = f'{LATENCY}_count{{{PAYMENT},outcome="success"}}'
@@ -53,6 +57,8 @@ HEALTHY: Final[Mapping[str, str]] = {
                 counter(f'{LATENCY}_bucket{{{PAYMENT},outcome="success",le="{le}"}}', 10, SCRAPES)
                 for le in ("0.05", "0.3", "5", "+Inf")
             ),
+            counter(REQUESTS, 20, SCRAPES),
+            counter(STATEMENTS, 100, SCRAPES),
             gauge("client_requests_in_flight", 2, SCRAPES),
             gauge("client_arrival_rate", 20, SCRAPES),
             gauge("db_pool_pending_acquires", 0, SCRAPES),
@@ -134,6 +140,7 @@ TROUBLES: Final[list[Trouble]] = [
         {"name": "database"},
         "critical",
     ),
+    Trouble("StatementsPerRequest", {STATEMENTS: _rate(100, 500)}),
     # Waits that come and go, as behind a statement that gives up after five seconds and tries again.
     Trouble("DatabaseLockWaits", {WAITING: f"0x{BEFORE} 12 0 0 9 0 12 0 0 9 0 12 0 0 9 0 12 0 0 9 0 12 0 0 9 0"}),
     Trouble("DatabaseDeadlocks", {f"pg_stat_database_deadlocks{{{DB}}}": _rate(0, 0.1)}),

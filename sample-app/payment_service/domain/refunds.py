@@ -25,8 +25,10 @@ _LOCK_PAYMENT = Statement(
         FROM payments p LEFT JOIN refunds r ON r.payment_id = p.id WHERE p.id = $1 FOR UPDATE OF p
     """,
 )
+# Its key stays as it is: a plain FOR UPDATE would wait for every payment under way to the merchant, whose ledger
+# entries refer to the account, and would never get its turn with a busy one.
 LOCK_ACCOUNT = Statement(
-    operation="SELECT", collection="accounts", sql="SELECT id FROM accounts WHERE merchant_id = $1 FOR UPDATE"
+    operation="SELECT", collection="accounts", sql="SELECT id FROM accounts WHERE merchant_id = $1 FOR NO KEY UPDATE"
 )
 _ACQUIRER = Statement(
     operation="SELECT",

@@ -1,0 +1,1 @@
+ALTER ROLE payment_app CONNECTION LIMIT 80;

@@ -1,0 +1,2 @@
+ALTER TABLE accounts RESET (autovacuum_enabled);
+VACUUM (ANALYZE) accounts;

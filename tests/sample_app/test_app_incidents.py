@@ -1,0 +1,182 @@
+"""The incidents' SQL on a real PostgreSQL, whichever version it is: it runs, and recovery leaves the seeded state.
+
+Without the traffic that makes them hurt; that is for the running stack.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from incidents.catalog import catalog
+from incidents.model import Incident, Login
+from incidents.runner.damage import Damage
+from incidents.runner.database import LOGINS, Database
+from incidents.runner.injection import Injection
+from incidents.runner.recovery import Recovery
+from incidents.runner.settings import RunnerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.sample_app.support import Place
+
+pytestmark = [pytest.mark.anyio, pytest.mark.postgres]
+
+INCIDENTS = tuple(catalog().values())
+RUNS_SECONDS = 1.0
+"""Enough for steps that repeat to come round; what is held and repeated is cut off wherever it is."""
+_STATE = {
+    "acquirers": "SELECT id, name, response_ms, capture_ms FROM acquirers ORDER BY id",
+    "merchants": "SELECT id, name, acquirer_id, weight FROM merchants ORDER BY id",
+    "runs": "SELECT count(*), coalesce(max(id), 0) FROM settlement_runs",
+    "totals": "SELECT count(*), sum(payments) FROM merchant_daily_totals",
+    "payments": "SELECT count(*), min(id), max(id), sum(amount_minor)::text FROM payments",
+    "balances": "SELECT sum(balance_minor)::text, count(*) FROM accounts",
+    "indexes": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' ORDER BY 1",
+    "invalid": "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid",
+    "tables": "SELECT relname::text, reloptions FROM pg_class WHERE relnamespace = 'public'::regnamespace ORDER BY 1",
+    "columns": "SELECT attrelid::regclass::text, attname::text, attoptions, attstattarget FROM pg_attribute"
+    " JOIN pg_class c ON c.oid = attrelid AND c.relnamespace = 'public'::regnamespace AND c.relkind = 'r'"
+    " WHERE attnum > 0 AND NOT attisdropped ORDER BY 1, 2",
+    "constraints": "SELECT conname::text, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE connamespace = 'public'::regnamespace ORDER BY 1, 2",
+    "roles": "SELECT rolname::text, rolconnlimit, rolpassword FROM pg_authid WHERE rolname !~ '^pg_' ORDER BY 1",
+    "role settings": "SELECT setdatabase::text, setrole::regrole::text, setconfig FROM pg_db_role_setting",
+    "settings": "SELECT name, setting FROM pg_settings WHERE source = 'configuration file' ORDER BY 1",
+    "slots": "SELECT slot_name::text FROM pg_replication_slots",
+    "sessions": "SELECT usename::text, application_name FROM pg_stat_activity"
+    " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+}
+
+
+class NoApp:
+    """Live settings that nobody changed."""
+
+    async def read(self) -> dict[str, Any]:
+        return {}
+
+    async def change(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        raise AssertionError(values)
+
+
+class NoGateway:
+    async def promql(self, _query: str) -> list[Any]:
+        return []
+
+
+@pytest.fixture(scope="module")
+def database(place: Place) -> Database:
+    secrets = place.secrets
+    (secrets / "payment-app-password-2").write_text("the next one\n", encoding="utf-8")
+    return Database(
+        RunnerSettings(
+            db_host=place.server.host,
+            db_port=place.server.port,
+            db_name=place.database,
+            dba_password_file=secrets / "dba-password",
+            owner_password_file=secrets / "payments-owner-password",
+            app_password_file=secrets / "payment-app-password",
+        )
+    )
+
+
+async def state(place: Place) -> dict[str, object]:
+    async with place.connect() as session:
+        found = {name: [tuple(row) for row in await session.fetch(sql)] for name, sql in _STATE.items()}
+    # A password that was set again has another salt.
+    found["roles"] = [(name, limit, (verifier or "")[:14]) for name, limit, verifier in found["roles"]]
+    return dict(found)
+
+
+async def recover(incident: Incident, injection: Injection | None, database: Database) -> None:
+    await Recovery(database, NoApp()).undo(incident, injection, {}, lambda _: None, limit=60)  # pyright: ignore[reportArgumentType] - the part of it that is used
+
+
+async def settled(place: Place, wanted: dict[str, object]) -> dict[str, object]:
+    """The state once sessions that were ended are gone, which PostgreSQL takes a moment for."""
+    now: dict[str, object] = {}
+    for _ in range(50):
+        now = await state(place)
+        if now == wanted:
+            break
+        await asyncio.sleep(0.1)
+    return now
+
+
+@pytest.mark.parametrize("incident", INCIDENTS, ids=lambda one: one.name)
+async def test_it_can_be_injected_and_recovery_leaves_the_seeded_state(
+    place: Place, database: Database, incident: Incident
+) -> None:
+    before = await state(place)
+    # Nothing is there to recover from.
+    await recover(incident, None, database)
+    assert await settled(place, before) == before
+    for _ in range(2):
+        injection = Injection(incident, database)
+        await injection.begin()
+        await asyncio.sleep(RUNS_SECONDS if incident.steps else 0)
+        await recover(incident, injection, database)
+        await recover(incident, None, database)
+        assert await settled(place, before) == before
+
+
+@pytest.mark.parametrize("incident", [one for one in INCIDENTS if one.steps], ids=lambda one: one.name)
+async def test_a_runner_that_was_killed_in_the_middle_leaves_nothing_that_recovery_does_not_find(
+    place: Place, database: Database, incident: Incident
+) -> None:
+    before = await state(place)
+    injection = Injection(incident, database)
+    beginning = asyncio.create_task(injection.begin())
+    await asyncio.sleep(0.05)
+    beginning.cancel()
+    await asyncio.gather(beginning, return_exceptions=True)
+    # Its sessions are left as they are: recovery has to find them by their role and name.
+    await recover(incident, None, database)
+    await injection.end()
+    await recover(incident, None, database)
+    assert await settled(place, before) == before
+
+
+async def test_every_login_is_one_that_an_ordinary_job_would_have(database: Database) -> None:
+    for login in Login:
+        if login is Login.STANDBY:
+            continue  # speaks another protocol
+        session = await database.open(login)
+        role, name = LOGINS[login]
+        assert await session.fetchval("SELECT session_user::text") == role
+        assert await session.fetchval("SELECT current_setting('application_name')") == name
+        session.terminate()
+
+
+async def harm(database: Database, statements: list[str], incident: Incident) -> list[str]:
+    """What the watcher says of these statements, run as a fix is run."""
+    async with Damage(database, NoGateway(), incident) as damage:  # pyright: ignore[reportArgumentType] - the part of it that is used
+        session = await database.open(Login.OPERATOR)
+        damage.watch_session(int(await session.fetchval("SELECT pg_backend_pid()")))
+        for statement in statements:
+            await session.execute(statement)
+        await asyncio.sleep(0.6)
+        session.terminate()
+        return await damage.found()
+
+
+async def test_a_fix_that_does_no_harm_is_told_nothing(database: Database) -> None:
+    assert await harm(database, ["ANALYZE payments", "SELECT count(*) FROM payments"], INCIDENTS[0]) == []
+
+
+@pytest.mark.parametrize(
+    ("statements", "sentence"),
+    [
+        (["BEGIN", "LOCK TABLE payments IN SHARE MODE"], "ShareLock on payments kept payments waiting"),
+        (["DELETE FROM ledger_entries WHERE payment_id = 1"], "rows of entries are gone"),
+        (["ALTER INDEX ledger_entries_pkey RENAME TO another_name"], "dropped: ledger_entries_pkey"),
+    ],
+)
+async def test_harm_is_seen(place: Place, database: Database, statements: list[str], sentence: str) -> None:
+    found = await harm(database, statements, INCIDENTS[0])
+    assert any(sentence in one for one in found), found
+    async with place.connect() as session:
+        await session.execute("ALTER INDEX IF EXISTS another_name RENAME TO ledger_entries_pkey")
