@@ -27,7 +27,7 @@ INCIDENT = Incident(
         "Sorting, writing and reading take the processor and the disk from everybody else.",
         "Customers wait longer for their payments.",
     ),
-    steps=(Step(file="export.sql", login=Login.EXPORT, sessions=3, repeat=Repeat(pause_seconds=0.1)),),
+    steps=(Step(file="export.sql", login=Login.EXPORT, sessions=4, repeat=Repeat(pause_seconds=0.1)),),
     evidence=(
         Evidence(
             signal=Signal.METRICS,
@@ -45,11 +45,10 @@ INCIDENT = Incident(
         ),
         Evidence(
             signal=Signal.TRACES,
-            name="slow statements",
-            query='{ resource.service.name = "payment-service" && span.server.port = 5432 && duration > 30ms }',
-            shows="Many more of the service's own statements take longer than 30 ms, whatever they do.",
-            compares=Compares.rises(2, margin=5),
-            window_seconds=10,
+            name="slow requests",
+            query='{ resource.service.name = "payment-service" && kind = server && duration > $slow }',
+            shows="Requests of every kind take several times as long as usual, and no statement of theirs stands out.",
+            compares=Compares.rises(2, margin=2),
         ),
     ),
     alert=Alert(name="TempFiles"),
@@ -114,7 +113,7 @@ INCIDENT = Incident(
     bound=(
         "Each session's temporary files are 14 MB and go with the statement; temp_file_limit would stop a "
         "session at 2 GB. Memory: "
-        "work_mem for each of three sorts."
+        "work_mem for each of four sorts."
     ),
     folder=Path(__file__).parent,
 )
