@@ -18,7 +18,7 @@ from incidents.catalog import catalog
 from incidents.model import Kind
 from infra.paths import DemoHome
 
-SIGNALS = ("metrics", "logs", "traces", "alert", "recovery", "alert resolved")
+SIGNALS = ("metrics", "logs", "traces", "alert", "recovery", "healthy")
 HEALTHY_SECONDS = 30
 
 

@@ -23,7 +23,7 @@ _PHASES: Final = {
     "harmless": "watching that it does no harm",
     "looking for leaks": "looking for the answer in every store",
     "recovering": "recovering",
-    "alert resolves": "waiting for the alert to resolve",
+    "alerts resolve": "waiting for the alerts to resolve",
     "applying the fix": "applying the fix",
     "watching nothing": "watching a healthy stack",
     "watching": "watching whether the service level holds",
@@ -116,7 +116,7 @@ def matrix(results: list[dict[str, Any]]) -> Table:
         results: of ``verify``.
     """
     table = Table(box=None, padding=(0, 2, 0, 0))
-    columns = ("", "incident", *(f"{signal} s" for signal in _SIGNALS), "recovery s", "alert gone s", "fault")
+    columns = ("", "incident", *(f"{signal} s" for signal in _SIGNALS), "recovery s", "healthy s", "fault")
     for column in columns:
         table.add_column(column, justify="right" if column.endswith(" s") else "left", overflow="fold")
     for result in results:
@@ -126,7 +126,7 @@ def matrix(results: list[dict[str, Any]]) -> Table:
             result["name"],
             *(_number(seconds.get(signal)) for signal in _SIGNALS),
             _number(seconds.get("recovery")),
-            _number(seconds.get("alert resolved")),
+            _number(seconds.get("healthy")),
             escape(result["fault"] or ""),
         )
     return table

@@ -31,10 +31,6 @@ ANSWERS_NOT: Final = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectio
 """What asyncpg raises when there is no server, or no longer one."""
 
 _CONNECT_TIMEOUT = 5.0
-_OPERATOR_SETTINGS = """
-    SELECT set_config('credential.current', $1, false), set_config('credential.next', $2, false),
-           set_config('stack.connection_limit', $3, false)
-"""
 _END_OF_LOG = "SELECT pg_current_wal_flush_lsn()::text"
 _STANDBY_SECONDS = 4
 _TERMINATE = """
@@ -89,27 +85,23 @@ class Database:
                 "application_name": tag or name,
                 "client_connection_check_interval": "1s",
                 **({"replication": "database", "wal_sender_timeout": f"{_STANDBY_SECONDS}s"} if standby else {}),
+                **(self._to_put_back() if login is Login.OPERATOR else {}),
             },
         )
         try:
             session = await connect(target, read_secret(files[role]))
         except (OSError, asyncpg.CannotConnectNowError) as error:
             raise UnreachableError(f"The database does not answer: {error or type(error).__name__}.") from None
-        if login is Login.OPERATOR:
-            try:
-                await self._tell(session)
-            except BaseException:
-                session.terminate()
-                raise
         return session
 
-    async def _tell(self, session: Connection) -> None:
-        """What recovery has to put back, as settings of the session: it must not stand in a statement."""
+    def _to_put_back(self) -> dict[str, str]:
+        """What recovery has to put back, as settings of the session: neither statements nor the log show those."""
         settings = self._settings
-        current, following = (read_secret(f) for f in (settings.app_password_file, settings.next_password_file))
-        await session.fetchrow(
-            _OPERATOR_SETTINGS, make_verifier(current), make_verifier(following), str(settings.app_connection_limit)
-        )
+        return {
+            "credential.current": make_verifier(read_secret(settings.app_password_file)),
+            "credential.next": make_verifier(read_secret(settings.next_password_file)),
+            "stack.connection_limit": str(settings.app_connection_limit),
+        }
 
     async def run(self, login: Login, file: Path) -> None:
         """Run a script in a session of its own, statement by statement.

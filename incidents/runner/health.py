@@ -4,13 +4,16 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from incidents.runner.events import Stopwatch
 from incidents.runner.gateway import STEP_SECONDS, Gateway, Sample
 from incidents.runner.measuring import LATENCY
 
 __all__ = ["LEAST_SUCCESS", "MOST_LATENCY", "Health", "ServiceLevel"]
 
-LEAST_SUCCESS = 0.995
+LEAST_POLL_SECONDS = 1.5
+_SUCCESS = 0.995
 MOST_LATENCY = 0.3
+_POLL_SECONDS = 1.5
 _SUCCESS = "payment:client_success:ratio_30s"
 # While the stack is young or was restarted there may be nothing to divide.
 _FIRING = 'ALERTS{alertstate="firing"}'
@@ -71,6 +74,13 @@ class Health:
     async def firing(self) -> list[str]:
         """Names of the alerts that fire."""
         return sorted({labels["alertname"] for labels, _ in await self._gateway.promql(_FIRING)})
+
+    async def until_healthy(self, limit: float) -> str | None:
+        """Wait until the stack is healthy, alerts included; returns what is wrong when the time is over, else None."""
+        watch = Stopwatch()
+        while (fault := await self.fault()) is not None and watch.seconds < limit:
+            await asyncio.sleep(_POLL_SECONDS)
+        return fault
 
     async def fault(self) -> str | None:
         """Why an incident must not be started now, in one clause; None if the stack is healthy."""

@@ -18,6 +18,8 @@ __all__ = ["Leaks", "pattern"]
 _WINDOW_SECONDS: Final = 600
 _MOST_TRACES: Final = 20
 _SHOWN: Final = 60
+_AT_A_TIME: Final = 8
+"""Requests; the gateway refuses what a back end has no room for."""
 _SERVICES: Final = ("payment-service", "gateway")
 _NO_SUCH_PAGE: Final = (403, 404)
 """What the gateway answers for a page that another kind of store would have."""
@@ -63,6 +65,7 @@ class Leaks:
         self._incidents = tuple(incidents)
         self._gateway = gateway
         self._database = database
+        self._turns = asyncio.Semaphore(_AT_A_TIME)
 
     async def look(self, run: str) -> list[str]:
         """What was found, one sentence each; empty if there is no leak.
@@ -133,7 +136,8 @@ class Leaks:
 
     async def _page(self, url: str) -> str:
         try:
-            return json.dumps(await self._gateway.get(url))
+            async with self._turns:
+                return json.dumps(await self._gateway.get(url))
         except UnreachableError as error:
             if error.http_status in _NO_SUCH_PAGE:
                 return ""

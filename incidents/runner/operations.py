@@ -17,7 +17,7 @@ __all__ = ["Caller", "Operations"]
 
 _POLL_SECONDS = 1.5
 _Work: TypeAlias = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
-_ALERT_RESOLVES_SECONDS = 150
+_ALERTS_RESOLVE_SECONDS = 150
 """An alert over two minutes of history needs as long to forget."""
 
 
@@ -217,12 +217,12 @@ class Operations:
         recovered = await self._engine.end(incident, report, outcome="verified")
         result["recovered"] = True
         result["seconds"] = {**result["seconds"], "recovery": recovered}
-        if incident.alert is not None:
-            watch = Stopwatch()
-            report({"event": "phase", "phase": "alert resolves"})
-            if not await self._engine.prover.until_resolved(incident.alert, watch, _ALERT_RESOLVES_SECONDS):
-                raise NotRecoveredError(f"The alert {incident.alert.name} still fires.")
-            result["seconds"]["alert resolved"] = round(recovered + watch.seconds, 1)
+        watch = Stopwatch()
+        report({"event": "phase", "phase": "alerts resolve"})
+        fault = await self._engine.health.until_healthy(_ALERTS_RESOLVE_SECONDS)
+        if fault is not None:
+            raise NotRecoveredError(f"{incident.name} has ended, but after {watch.seconds:.0f} s {fault}.")
+        result["seconds"]["healthy"] = round(recovered + watch.seconds, 1)
 
     async def watch_nothing(self, seconds: float, report: Report) -> dict[str, Any]:
         """Look for every incident's evidence while nothing is injected.

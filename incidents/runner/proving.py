@@ -182,14 +182,6 @@ class Prover:
         ]
         return shown if level.holds else [*shown, f"service level: {level}"]
 
-    async def until_resolved(self, alert: Alert, watch: Stopwatch, limit: float) -> bool:
-        """Wait until the alert no longer fires; returns whether it came to that."""
-        while await self._fires(alert):
-            if watch.seconds >= limit:
-                return False
-            await asyncio.sleep(_POLL_SECONDS)
-        return True
-
 
 def _line(event: str, piece: Evidence, baseline: Baseline) -> dict[str, object]:
     return {

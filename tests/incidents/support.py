@@ -122,11 +122,11 @@ class FakeGateway:
         assert seconds > 0
         return [1.0]
 
-    async def traceql(self, query: str, start: float, end: float) -> int:
+    async def traceql(self, query: str, start: float, end: float, *, most: int = 50) -> int:
         self._check()
         assert start < end
         self._world.asked.append(query)
-        return 9 if self._world.loud else 0
+        return min(most, 9) if self._world.loud else 0
 
 
 class FakeSession:
@@ -233,7 +233,7 @@ def make_runner(folder: Path, monkeypatch: pytest.MonkeyPatch, world: World | No
         app_password_file=folder / "app",
         alert_seconds=10,
     )
-    for module in ("proving", "engine", "operations", "scoring"):
+    for module in ("proving", "engine", "health", "operations", "scoring"):
         monkeypatch.setattr(f"incidents.runner.{module}._POLL_SECONDS", 0.01)
     monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 0.05)
     monkeypatch.setattr("incidents.runner.recovery._RETRY_SECONDS", 0.05)

@@ -141,7 +141,7 @@ async def test_verify_goes_from_baseline_to_baseline(runner: Runner) -> None:
     result = await runner.operations.verify(runner.incident, ANNA, runner.report, shared=True)
     assert result["fault"] is None
     assert (result["proven"], result["recovered"], result["alert"]) == (True, True, "ThingsLost")
-    assert set(result["seconds"]) == {"metrics", "logs", "traces", "alert", "recovery", "alert resolved"}
+    assert set(result["seconds"]) == {"metrics", "logs", "traces", "alert", "recovery", "healthy"}
     assert runner.state.active() == []
 
 

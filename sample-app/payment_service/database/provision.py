@@ -38,6 +38,8 @@ _SESSION = {
     "maintenance_work_mem": "64MB",
     "statement_timeout": "0",
     "lock_timeout": "0",
+    # A role's verifier stands in the statement that sets it.
+    "pg_stat_statements.track_utility": "off",
 }
 
 
