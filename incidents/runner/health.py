@@ -10,8 +10,7 @@ from incidents.runner.measuring import LATENCY
 
 __all__ = ["LEAST_SUCCESS", "MOST_LATENCY", "Health", "ServiceLevel"]
 
-LEAST_POLL_SECONDS = 1.5
-_SUCCESS = 0.995
+LEAST_SUCCESS = 0.995
 MOST_LATENCY = 0.3
 _POLL_SECONDS = 1.5
 _SUCCESS = "payment:client_success:ratio_30s"
@@ -78,8 +77,10 @@ class Health:
     async def until_healthy(self, limit: float) -> str | None:
         """Wait until the stack is healthy, alerts included; returns what is wrong when the time is over, else None."""
         watch = Stopwatch()
-        while (fault := await self.fault()) is not None and watch.seconds < limit:
+        fault = await self.fault()
+        while fault is not None and watch.seconds < limit:
             await asyncio.sleep(_POLL_SECONDS)
+            fault = await self.fault()
         return fault
 
     async def fault(self) -> str | None:
