@@ -49,8 +49,9 @@ class Compatibility:
             RefusedError: the name is unknown, or another incident is active.
         """
         previous = self._mode()
+        caller = Caller(_HOLDER, owner=False, leases=False)
+        self._operations.check(caller)
         if wanted == _NORMAL:
-            caller = Caller(_HOLDER, owner=False)
             await self._operations.interrupt(caller)
             self._go(caller, "stop", None)
             return _answer(
@@ -61,7 +62,7 @@ class Compatibility:
             raise RefusedError(f"incident_type must be one of {', '.join([_NORMAL, *_NAMES])}.")
         if previous != wanted:
             await self._engine.check_startable(name, concurrent=False)
-            self._go(Caller(_HOLDER, owner=False), f"start {name}", name)
+            self._go(caller, f"start {name}", name)
         return _answer(str(wanted), previous, f"{wanted} is active in a moment.")
 
     def _mode(self) -> str:

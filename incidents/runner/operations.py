@@ -29,11 +29,13 @@ class Caller:
         holder: as they call themselves, for example ``anna@laptop``.
         owner: whether they showed the owner's token.
         take_over: whether they want the runner although somebody else holds it.
+        leases: whether they hold it from now on; not those who cannot say who they are.
     """
 
     holder: str
     owner: bool
     take_over: bool = False
+    leases: bool = True
 
 
 class Operations:
@@ -107,9 +109,18 @@ class Operations:
             await asyncio.sleep(0)
             self._current = None
 
+    def check(self, caller: Caller) -> None:
+        """Refuse a caller while somebody else is at it.
+
+        Raises:
+            RefusedError: says who.
+        """
+        self._check_lease(caller)
+
     def _check_lease(self, caller: Caller) -> None:
         lease = self._engine.state.lease()
-        if lease is None or lease.expired or lease.holder == caller.holder:
+        idle = self._current is None and not self._engine.state.active()
+        if lease is None or lease.expired or idle or lease.holder == caller.holder:
             self._renew_lease(caller)
             return
         until = time.strftime("%H:%M:%S", time.gmtime(lease.until))
@@ -123,6 +134,8 @@ class Operations:
         self._renew_lease(caller)
 
     def _renew_lease(self, caller: Caller) -> None:
+        if not caller.leases:
+            return
         until = time.time() + self._engine.settings.lease_seconds
         self._engine.state.set_lease(Lease(caller.holder, until))
 

@@ -197,17 +197,26 @@ async def test_a_stop_interrupts_what_is_being_proven(runner: Runner) -> None:
 
 
 async def test_two_presenters_do_not_run_incidents_over_each_other(runner: Runner) -> None:
-    async def work() -> dict[str, object]:
+    async def nothing() -> dict[str, object]:
         return {}
 
-    await runner.operations.run(ANNA, "start", work)
+    await runner.operations.run(ANNA, "start", lambda: start(runner))
     with pytest.raises(RefusedError, match="anna@laptop runs incidents on this stack until"):
-        await runner.operations.run(BEN, "start", work)
+        await runner.operations.run(BEN, "stop", nothing)
     with pytest.raises(RefusedError, match="Only the owner's token takes over from anna@laptop"):
-        await runner.operations.run(Caller("ben@laptop", owner=False, take_over=True), "start", work)
-    await runner.operations.run(Caller("ben@laptop", owner=True, take_over=True), "start", work)
+        await runner.operations.run(Caller("ben@laptop", owner=False, take_over=True), "stop", nothing)
+    await runner.operations.run(Caller("ben@laptop", owner=True, take_over=True), "stop", nothing)
     with pytest.raises(RefusedError, match="ben@laptop runs incidents"):
-        await runner.operations.run(ANNA, "start", work)
+        await runner.operations.run(ANNA, "stop", nothing)
+    await runner.operations.run(BEN, "stop", lambda: runner.operations.stop([], runner.report))
+    # Nothing is active, so there is nothing to keep anybody from.
+    await runner.operations.run(ANNA, "start", nothing)
+
+
+async def test_who_cannot_say_their_name_keeps_nobody_away(runner: Runner) -> None:
+    nobody = Caller("trigger-incident", owner=False, leases=False)
+    await runner.operations.run(nobody, "start", lambda: start(runner))
+    await runner.operations.run(BEN, "stop", lambda: runner.operations.stop([], runner.report))
 
 
 async def test_nothing_is_found_where_nothing_is(runner: Runner) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 
 import httpx
 import pytest
+from chosen import commits
 from eventually import eventually
 from live_stack import KIND, Stack
 
 from incidents.catalog import catalog
 from incidents.model import Fix, Incident, Kind
-from infra.paths import REPOSITORY
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -125,15 +125,8 @@ def test_compass_s_own_way_of_asking_is_forwarded(stack: Stack) -> None:
 INCIDENTS = [one for one in catalog().values() if one.kind is Kind.INCIDENT]
 
 
-def _turn() -> int:
-    counted = subprocess.run(
-        ["git", "rev-list", "--count", "HEAD"], cwd=REPOSITORY, capture_output=True, text=True, check=False
-    ).stdout.strip()
-    return int(counted or 0) % len(INCIDENTS)
-
-
 def _fixes() -> list[Any]:
-    turn = _turn()
+    turn = commits() % len(INCIDENTS)
     return [
         pytest.param(
             one, fix, right, id=f"{one.name}-{fix.folder}", marks=[] if number == turn else [pytest.mark.thorough]
