@@ -11,7 +11,8 @@ from incidents.runner.settings import RunnerSettings, read_secret
 
 __all__ = ["STEP_SECONDS", "Gateway", "Sample"]
 
-_TIMEOUT = 10.0
+_TIMEOUT = 25.0
+"""The gateway gives a search 20 s; agents wait for 30."""
 STEP_SECONDS = 5
 """Between two values of a range: as often as Prometheus scrapes."""
 _MOST_TRACES = 50

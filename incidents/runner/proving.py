@@ -91,28 +91,26 @@ class Prover:
         report: Report,
         proof: Proof,
     ) -> None:
-        rows = {piece.name: 0 for piece in evidence}
-        pending = {piece.name: piece for piece in evidence}
-        values: dict[str, float | None] = {}
-        fault = ""
-        while pending and (watch.seconds < limit or not values):
-            try:
-                values = await self._values(pending.values(), baseline)
-            except UnreachableError as error:
-                fault = f" ({error})"
-                values = values or dict.fromkeys(pending)
-            else:
-                for name, piece in list(pending.items()):
-                    rows[name] = rows[name] + 1 if piece.compares.holds(values[name], baseline.of(piece)) else 0
-                    if rows[name] >= _IN_A_ROW:
-                        proof.seconds[name] = watch.seconds
-                        report(_line("seen", piece, baseline) | {"value": values[name], "seconds": watch.seconds})
-                        del pending[name]
-            if pending:
-                await asyncio.sleep(_POLL_SECONDS)
-        for piece in pending.values():
-            proof.missing.append(f"{piece.signal}: {piece.name}{fault}")
-            report(_line("missing", piece, baseline) | {"value": values.get(piece.name)})
+        """Each piece by itself: one store that is slow to search must not hide what the others show."""
+
+        async def look(piece: Evidence) -> None:
+            in_a_row, value, fault = 0, None, ""
+            while in_a_row < _IN_A_ROW:
+                try:
+                    value, fault = await self._measuring.now(piece, baseline), ""
+                except UnreachableError as error:
+                    fault = f" ({error})"
+                in_a_row = in_a_row + 1 if not fault and piece.compares.holds(value, baseline.of(piece)) else 0
+                if not in_a_row and watch.seconds >= limit:
+                    proof.missing.append(f"{piece.signal}: {piece.name}{fault}")
+                    report(_line("missing", piece, baseline) | {"value": value})
+                    return
+                if in_a_row < _IN_A_ROW:
+                    await asyncio.sleep(_POLL_SECONDS)
+            proof.seconds[piece.name] = watch.seconds
+            report(_line("seen", piece, baseline) | {"value": value, "seconds": watch.seconds})
+
+        await asyncio.gather(*(look(piece) for piece in evidence))
 
     async def _values(self, evidence: Iterable[Evidence], baseline: Baseline) -> dict[str, float | None]:
         pieces = list(evidence)
