@@ -1,4 +1,4 @@
-"""A job reads a table of fifty rows from end to end, ten times a second: the right plan, and no index would help."""
+"""A job reads a table of four rows from end to end, ten times a second: the right plan, and no index would help."""
 
 from pathlib import Path
 
@@ -11,25 +11,22 @@ INCIDENT = Incident(
     kind=Kind.DECOY,
     summary="A dashboard shows many more sequential scans than yesterday. Does an index lack?",
     causes=(
-        "A job of the finance department asks for the merchants' fees ten times a second.",
-        (
-            "All merchants fit into one or two pages, so PostgreSQL reads the table from end to end, which is "
-            "the cheapest way."
-        ),
+        "A job of the finance department asks for the acquirers' response times ten times a second.",
+        ("All acquirers fit into one page, so PostgreSQL reads the table from end to end, which is the cheapest way."),
         "Nobody else notices.",
     ),
     steps=(Step(file="scan.sql", login=Login.EXPORT, repeat=Repeat(pause_seconds=0.1)),),
     evidence=(
         Evidence(
             signal=Signal.METRICS,
-            name="scans of merchants",
-            query='db:table_seq_scans:rate_30s{relname="merchants"}',
-            shows="Sequential scans of merchants go up many times over: a small table, read in microseconds.",
+            name="scans of acquirers",
+            query='db:table_seq_scans:rate_30s{relname="acquirers"}',
+            shows="Sequential scans of acquirers go up many times over: a small table, read in microseconds.",
             compares=Compares.rises(2, margin=2),
         ),
     ),
     ask=("There are so many sequential scans: do we need an index?",),
-    finds="No: the table has fifty rows. The scans are cheap, no query is slow, and the service level holds.",
+    finds="No: the table has four rows. The scans are cheap, no query is slow, and the service level holds.",
     bound="It reads, and keeps nothing.",
     folder=Path(__file__).parent,
 )

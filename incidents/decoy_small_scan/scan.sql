@@ -1,1 +1,2 @@
-SELECT category, count(*), avg(fee_bps) FROM merchants WHERE fee_bps > 100 GROUP BY category;
+SELECT true;
+SELECT name, response_ms FROM acquirers WHERE response_ms > 0 ORDER BY name;

@@ -54,7 +54,7 @@ INCIDENT = Incident(
                 "Sessions are still waiting for another transaction; the context of the line names a row of "
                 "merchant_daily_totals."
             ),
-            compares=Compares.rises(2.0, margin=5),
+            compares=Compares.rises(2.0, margin=2),
         ),
         Evidence(
             signal=Signal.TRACES,
