@@ -24,13 +24,6 @@ INCIDENT = Incident(
             shows="A long statement of an operator: VACUUM, which blocks neither reading nor writing.",
             compares=Compares.rises(margin=1),
         ),
-        Evidence(
-            signal=Signal.METRICS,
-            name="changes since analyze",
-            query='max(db:table_changes_since_analyze{relname="payments"})',
-            shows="The payments' statistics are fresh, although autovacuum was not there.",
-            compares=Compares.falls(0.7),
-        ),
     ),
     ask=("Is the maintenance on the payments table a problem?",),
     finds=(

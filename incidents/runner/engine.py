@@ -244,7 +244,7 @@ class Engine:
 
     async def told_apart(self, incident: Incident, baseline: Baseline) -> list[str]:
         """While the incident is active: what would take it for another one; empty if every look-alike is told apart."""
-        mine = [one for one in incident.look_alikes if not await self.prover.holds_now(one.tells, baseline)]
+        mine = [one for one in incident.look_alikes if not await self._shows(one.tells, baseline)]
         theirs = [
             (other, one)
             for other in self.incidents.values()
@@ -255,6 +255,14 @@ class Engine:
             *(f"'{one.tells.name}' does not tell it from {one.other}" for one in mine),
             *(f"'{one.tells.name}' of {other.name} holds here too" for other, one in theirs),
         ]
+
+    async def _shows(self, evidence: Evidence, baseline: Baseline) -> bool:
+        """Whether it comes to hold within half a minute: some incidents breathe."""
+        for _ in range(math.ceil(_QUIET_SECONDS / _POLL_SECONDS)):
+            if await self.prover.holds_now(evidence, baseline):
+                return True
+            await asyncio.sleep(_POLL_SECONDS)
+        return False
 
     # --- after a restart
 

@@ -15,7 +15,7 @@ from incidents.runner.settings import RunnerSettings
 
 __all__ = ["Leaks", "pattern"]
 
-_WINDOW_SECONDS: Final = 600
+_WINDOW_SECONDS: Final = 300
 _MOST_TRACES: Final = 20
 _SHOWN: Final = 60
 _AT_A_TIME: Final = 8

@@ -73,7 +73,7 @@ INCIDENT = Incident(
             compares=Compares.rises(2.0, margin=5),
         ),
     ),
-    alert=Alert(name="StaleStatistics", labels={"relname": "payments"}),
+    alert=Alert(name="ManyChangesSinceAnalyze", labels={"relname": "payments"}),
     look_alikes=(
         LookAlike(
             other="index-lost",

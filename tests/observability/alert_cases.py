@@ -150,7 +150,7 @@ TROUBLES: Final[list[Trouble]] = [
         "DeadTuples", {f"pg_stat_user_tables_n_dead_tup{{{TABLE}}}": _from(60_000, 300_000)}, {"relname": "payments"}
     ),
     Trouble(
-        "StaleStatistics",
+        "ManyChangesSinceAnalyze",
         {f"pg_stat_user_tables_n_mod_since_analyze{{{TABLE}}}": _from(8_000, 500_000)},
         {"relname": "payments"},
     ),
