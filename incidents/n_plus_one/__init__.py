@@ -55,7 +55,7 @@ INCIDENT = Incident(
                 "| unwrap duration_ms [30s]) by (service)"
             ),
             shows="The service's own lines say so: half of the reports take longer than this many milliseconds.",
-            compares=Compares.rises(2, margin=100),
+            compares=Compares.rises(2, margin=40),
         ),
         Evidence(
             signal=Signal.TRACES,
@@ -65,6 +65,7 @@ INCIDENT = Incident(
             ),
             shows="Traces of reports are long, and consist of hundreds of siblings named SELECT merchants.",
             compares=Compares.rises(margin=2),
+            window_seconds=30,
         ),
     ),
     alert=Alert(name="StatementsPerRequest"),

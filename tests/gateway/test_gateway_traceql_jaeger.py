@@ -172,6 +172,28 @@ async def test_pages_that_are_too_large_are_asked_for_in_parts(stack: Stack) -> 
         )
 
 
+async def test_traces_as_large_as_an_answer_are_passed_one_by_one(stack: Stack) -> None:
+    """Each is given again while the search ends after it began; stepping through its spans would take for ever."""
+    reports = [
+        trace(
+            number,
+            span("01", "GET /report", tag("span.kind", "server"), took=90_000),
+            *(span(f"{one:02x}", "SELECT", parent="01", at=one * 800, took=500) for one in range(2, 100)),
+            at=START + number * 1_000_000,
+        )
+        for number in range(1, 6)
+    ]
+    Jaeger(stack.jaeger, reports)
+    config = make_config(
+        backends__traces={"kind": "jaeger", "url": stack.jaeger.url}, limits={"agents": {"answer_bytes": 40_000}}
+    )
+    async with running(config) as gateway:
+        response = await search(gateway, '{resource.service.name="payment-service" && name="GET /report"}', limit="5")
+        assert len(ids(response)) == 5
+        assert "some traces are so large" in response.json()["metadata"]["notes"][0]
+        assert len(stack.jaeger.seen) < 20
+
+
 @pytest.mark.parametrize(
     ("q", "status", "part"),
     [

@@ -7,7 +7,6 @@ from typing import Any
 
 import httpx
 import pytest
-from chosen import commits
 from eventually import eventually
 from live_stack import KIND, Stack
 
@@ -120,24 +119,20 @@ def test_compass_s_own_way_of_asking_is_forwarded(stack: Stack) -> None:
     eventually(lambda: not active(stack), seconds=120, poll=1)
 
 
-# --- fixes: two for each incident; a run that is not thorough takes one incident, the next one with each commit
-
-INCIDENTS = [one for one in catalog().values() if one.kind is Kind.INCIDENT]
+# --- fixes: a right one and an unsafe one for each incident, some three minutes each
 
 
 def _fixes() -> list[Any]:
-    turn = commits() % len(INCIDENTS)
     return [
-        pytest.param(
-            one, fix, right, id=f"{one.name}-{fix.folder}", marks=[] if number == turn else [pytest.mark.thorough]
-        )
-        for number, one in enumerate(INCIDENTS)
+        pytest.param(one, fix, right, id=f"{one.name}-{fix.folder}")
+        for one in catalog().values()
         for right, fixes in ((True, one.right_fixes), (False, one.unsafe_fixes))
         for fix in fixes
-        if fix.folder
+        if one.kind is Kind.INCIDENT and fix.folder
     ]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("broken", "fix", "right"), _fixes())
 def test_a_fix_is_judged(stack: Stack, broken: Incident, fix: Fix, right: bool) -> None:
     eventually(
