@@ -1,4 +1,4 @@
-"""A job reads a table of four rows from end to end, ten times a second: the right plan, and no index would help."""
+"""A job reads a table of four rows from end to end, some twenty times a second: the right plan, and no index would help."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ INCIDENT = Incident(
     kind=Kind.DECOY,
     summary="A dashboard shows many more sequential scans than yesterday. Does an index lack?",
     causes=(
-        "A job of the finance department asks for the acquirers' response times ten times a second.",
+        "A job of the finance department asks for the acquirers' response times some twenty times a second.",
         ("All acquirers fit into one page, so PostgreSQL reads the table from end to end, which is the cheapest way."),
         "Nobody else notices.",
     ),
-    steps=(Step(file="scan.sql", login=Login.EXPORT, repeat=Repeat(pause_seconds=0.1)),),
+    steps=(Step(file="scan.sql", login=Login.EXPORT, repeat=Repeat(pause_seconds=0.04)),),
     evidence=(
         Evidence(
             signal=Signal.METRICS,
