@@ -1,4 +1,4 @@
-"""A job reads a table of four rows from end to end, some twenty times a second: the right plan, and no index would help."""
+"""A job reads a table of four rows from end to end, again and again: the right plan, and no index would help."""
 
 from pathlib import Path
 
