@@ -136,18 +136,24 @@ class Damage:
     async def _watch(self) -> None:
         session: Connection | None = None
         before: set[int] = set()
-        while True:
-            try:
-                if session is None or session.is_closed():
-                    session = await self._database.open(Login.OPERATOR)
-                await self._look_at_locks(session)
-                now = set(await session.fetchval(_SESSIONS, LOGINS[Login.BATCH][1]))
-                if len(before) > _MANY_SESSIONS and not before & now:
-                    self._cut_off = max(self._cut_off, len(before))
-                before = now
-            except (UnreachableError, asyncpg.PostgresError, *ANSWERS_NOT):
-                session = None
-            await asyncio.sleep(_POLL_SECONDS)
+        try:
+            while True:
+                try:
+                    if session is None or session.is_closed():
+                        session = await self._database.open(Login.OPERATOR)
+                    await self._look_at_locks(session)
+                    now = set(await session.fetchval(_SESSIONS, LOGINS[Login.BATCH][1]))
+                    if len(before) > _MANY_SESSIONS and not before & now:
+                        self._cut_off = max(self._cut_off, len(before))
+                    before = now
+                except (UnreachableError, asyncpg.PostgresError, *ANSWERS_NOT):
+                    if session is not None:
+                        session.terminate()
+                    session = None
+                await asyncio.sleep(_POLL_SECONDS)
+        finally:
+            if session is not None:
+                session.terminate()
 
     async def _look_at_locks(self, session: Connection) -> None:
         present: dict[tuple[int, str, str], tuple[str, str]] = {}

@@ -68,8 +68,11 @@ class NoGateway:
 
 
 @pytest.fixture(scope="module")
-def database(place: Place) -> Database:
-    secrets = place.secrets
+def database(place: Place, tmp_path_factory: pytest.TempPathFactory) -> Database:
+    # A folder of its own: a second credential would change what other tests' services log in with.
+    secrets = tmp_path_factory.mktemp("runner-secrets")
+    for name in ("dba-password", "payments-owner-password", "payment-app-password"):
+        (secrets / name).write_text((place.secrets / name).read_text(encoding="utf-8"), encoding="utf-8")
     (secrets / "payment-app-password-2").write_text("the next one\n", encoding="utf-8")
     return Database(
         RunnerSettings(
