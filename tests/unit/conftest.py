@@ -10,6 +10,17 @@ from pulumi.runtime import resource
 from pulumi.runtime.proto import source_pb2
 from pulumi_recorder import Recorder
 
+RENDERED = frozenset({"test_kubernetes_stacks.py", "test_parity.py", "test_program.py"})
+"""Modules that look at the same rendered stacks."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side, a module stays in one process, and those that share what takes longest share a process too."""
+    for item in items:
+        name = "rendered stacks" if item.path.name in RENDERED else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(name))
+
+
 # A rendered stack is a hundred thousand objects that live until its module is done; looking through them again and
 # again takes a tenth of the time.
 gc.set_threshold(100_000, 20, 20)

@@ -1,0 +1,16 @@
+"""Incidents need a stack that has been healthy for a while, which one that has just come up has not."""
+
+import json
+
+import pytest
+from eventually import eventually
+from live_stack import Stack
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settled(stack: Stack) -> None:  # pyright: ignore[reportUnusedFunction] - a fixture
+    def healthy() -> bool:
+        answer = stack.demo("incident", "status", "--json", "--stack", stack.name)
+        return answer.returncode == 0 and json.loads(answer.stdout)["stack"]["fault"] is None
+
+    eventually(healthy, seconds=180, poll=2)
