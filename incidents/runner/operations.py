@@ -134,9 +134,8 @@ class Operations:
         self._renew_lease(caller)
 
     def _renew_lease(self, caller: Caller) -> None:
-        if not caller.leases:
-            return
-        until = time.time() + self._engine.settings.lease_seconds
+        # Who cannot say who they are keeps nobody away, and nobody else is at it either.
+        until = time.time() + self._engine.settings.lease_seconds if caller.leases else 0.0
         self._engine.state.set_lease(Lease(caller.holder, until))
 
     # --- the operations

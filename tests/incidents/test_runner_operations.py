@@ -215,7 +215,9 @@ async def test_two_presenters_do_not_run_incidents_over_each_other(runner: Runne
 
 async def test_who_cannot_say_their_name_keeps_nobody_away(runner: Runner) -> None:
     nobody = Caller("trigger-incident", owner=False, leases=False)
+    await runner.operations.run(ANNA, "stop", lambda: runner.operations.stop([], runner.report))
     await runner.operations.run(nobody, "start", lambda: start(runner))
+    runner.operations.check(nobody)
     await runner.operations.run(BEN, "stop", lambda: runner.operations.stop([], runner.report))
 
 
