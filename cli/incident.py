@@ -87,7 +87,7 @@ def start(
     with watching(f"start {incident.name}") as watch:
         result = _client(stack, owner=take_over).run("/start", wish, watch)
     if as_json:
-        _print_json({key: value for key, value in result.items() if key != "event"})
+        _print_json(result)
         return
     seen = ", ".join(f"{signal} {seconds:.0f} s" for signal, seconds in result["seconds"].items())
     console.print(
@@ -108,7 +108,7 @@ def stop(
     with watching("stop") as watch:
         result = _client(stack, owner=take_over).run("/stop", wish, watch)
     if as_json:
-        _print_json({key: value for key, value in result.items() if key != "event"})
+        _print_json(result)
         return
     if not result["stopped"]:
         console.print("Nothing was active.")
@@ -162,7 +162,7 @@ def verify(
                 result = client.run("/verify", wish, watch)
             except RunnerError as error:
                 result = _failed(incident, str(error))
-        results.append({key: value for key, value in result.items() if key != "event"})
+        results.append(result)
     if as_json:
         _print_json(results)
     else:
@@ -201,7 +201,7 @@ def score(
     with watching(f"score {incident.name}") as watch:
         result = _client(stack).run("/score", wish, watch)
     if as_json:
-        _print_json({key: value for key, value in result.items() if key != "event"})
+        _print_json(result)
     else:
         _say_score(result)
     if not result["passed"]:

@@ -105,7 +105,7 @@ class RunnerClient:
                 for line in answer.iter_lines():
                     event = cast("dict[str, Any]", json.loads(line))
                     if event["event"] == "result":
-                        return event
+                        return {key: value for key, value in event.items() if key != "event"}
                     if event["event"] == "error":
                         raise RunnerError(str(event["error"]))
                     watch(event)

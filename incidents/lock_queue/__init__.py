@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from incidents.model import Alert, Compares, Evidence, Fix, Incident, Login, LookAlike, Oracle, Repeat, Signal, Step
+from incidents.symptoms import PAYMENT_LATENCY
 
 __all__ = ["INCIDENT"]
 
@@ -52,13 +53,7 @@ INCIDENT = Incident(
             shows="One transaction has been open for longer and longer, and its session does nothing.",
             compares=Compares.rises(2.0, margin=5.0),
         ),
-        Evidence(
-            signal=Signal.METRICS,
-            name="payment latency",
-            query="payment:client_latency_seconds:p95_30s",
-            shows="The service level is broken: p95 of payments is seconds.",
-            compares=Compares.rises(3.0, margin=0.25),
-        ),
+        PAYMENT_LATENCY,
         Evidence(
             signal=Signal.LOGS,
             name="waiting for the whole table",

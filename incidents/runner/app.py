@@ -24,7 +24,7 @@ from incidents.runner.compatibility import Compatibility
 from incidents.runner.engine import Engine
 from incidents.runner.events import Event, Report
 from incidents.runner.operations import Caller, Operations
-from incidents.runner.problems import NotFoundError, RefusedError, RunnerError
+from incidents.runner.problems import NotFoundError, RunnerError
 from incidents.runner.scoring import GivenFix, Scoring
 from incidents.runner.settings import RunnerSettings, read_secret
 from incidents.runner.views import describe, listed, status
@@ -248,8 +248,6 @@ def make_app(settings: RunnerSettings, engine: Engine, operations: Operations) -
     """The application."""
     handlers: dict[Any, Any] = {
         RunnerError: _refuse,
-        RefusedError: _refuse,
-        NotFoundError: _refuse,
         PermissionError: _refuse,
         ValueError: _refuse,
     }

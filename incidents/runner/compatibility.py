@@ -6,7 +6,7 @@ from typing import Any, Final
 import structlog
 
 from incidents.runner.engine import Engine
-from incidents.runner.events import Event
+from incidents.runner.events import to_log
 from incidents.runner.operations import Caller, Operations
 from incidents.runner.problems import RefusedError, RunnerError
 
@@ -72,9 +72,9 @@ class Compatibility:
     def _go(self, caller: Caller, what: str, name: str | None) -> None:
         async def work() -> dict[str, Any]:
             if name is None:
-                return await self._operations.stop([], _to_log)
+                return await self._operations.stop([], to_log("triggered"))
             incident = self._engine.incidents[name]
-            return await self._operations.start(incident, caller, _to_log, concurrent=False)
+            return await self._operations.start(incident, caller, to_log("triggered"), concurrent=False)
 
         async def run() -> None:
             try:
@@ -89,7 +89,3 @@ class Compatibility:
 
 def _answer(mode: str, previous: str, message: str) -> dict[str, Any]:
     return {"incident_mode": mode, "previous_mode": previous, "message": message}
-
-
-def _to_log(event: Event) -> None:
-    log.info("triggered", **{("what" if key == "event" else key): value for key, value in event.items()})

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
 from payment_service.store.driver import Connection
 
 from incidents.model import Incident, Login
-from incidents.runner.database import ANSWERS_NOT, LOGINS, Database
+from incidents.runner.database import FAULTS, LOGINS, Database
 from incidents.runner.gateway import Gateway
-from incidents.runner.problems import UnreachableError
 
 __all__ = ["Damage"]
 
@@ -146,7 +144,7 @@ class Damage:
                     if len(before) > _MANY_SESSIONS and not before & now:
                         self._cut_off = max(self._cut_off, len(before))
                     before = now
-                except (UnreachableError, asyncpg.PostgresError, *ANSWERS_NOT):
+                except FAULTS:
                     if session is not None:
                         session.terminate()
                     session = None

@@ -14,7 +14,7 @@ from incidents.model import Login
 from incidents.runner.problems import UnreachableError
 from incidents.runner.settings import RunnerSettings, read_secret
 
-__all__ = ["ANSWERS_NOT", "LOGINS", "Database", "split"]
+__all__ = ["FAULTS", "LOGINS", "Database", "split"]
 
 LOGINS: Final = {
     # login -> (role, application_name)
@@ -27,8 +27,8 @@ LOGINS: Final = {
 }
 """Roles and names that an ordinary migration, job or person would have."""
 
-ANSWERS_NOT: Final = (OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError)
-"""What asyncpg raises when there is no server, or no longer one."""
+FAULTS: Final = (UnreachableError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+"""What work in a session fails with: no server, one that is gone, one that refuses; a time-out is an OSError."""
 
 _CONNECT_TIMEOUT = 5.0
 _END_OF_LOG = "SELECT pg_current_wal_flush_lsn()::text"

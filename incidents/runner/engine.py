@@ -6,15 +6,13 @@ import math
 import time
 import uuid
 from collections.abc import Mapping
-from typing import Any
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
 import structlog
 
 from incidents.model import Evidence, Incident, Kind
 from incidents.runner.app_settings import AppSettings
-from incidents.runner.database import ANSWERS_NOT, Database
-from incidents.runner.events import Report, Stopwatch
+from incidents.runner.database import FAULTS, Database
+from incidents.runner.events import Report, Stopwatch, to_log
 from incidents.runner.gateway import Gateway
 from incidents.runner.health import Health
 from incidents.runner.injection import Injection, holds_sessions
@@ -145,15 +143,14 @@ class Engine:
             NotRecoveredError: and it could not be undone; says what is in the way.
         """
         settings = await self.app.read()
-        self.state.begin(incident.name, uuid.uuid4().hex, holder, settings)
-        self.state.note_baseline(incident.name, baseline.to_json())
+        self.state.begin(incident.name, uuid.uuid4().hex, holder, settings, baseline.to_json())
         report({"event": "phase", "phase": "injecting"})
         injection = Injection(incident, self.database)
         self._injections[incident.name] = injection
         watch = Stopwatch()
         try:
             await injection.begin()
-        except (UnreachableError, asyncpg.PostgresError, TimeoutError, *ANSWERS_NOT) as error:
+        except FAULTS as error:
             reason = str(error) or type(error).__name__
             report({"event": "injection failed", "reason": reason, "seconds": watch.seconds})
             await self.end(incident, report)
@@ -282,7 +279,7 @@ class Engine:
             log.info("ended with the runner, being cleaned up", name=one.name)
             # It stays in the list with a note; `stop` tries again.
             with contextlib.suppress(NotRecoveredError, UnreachableError):
-                await self.end(incident, _to_log, outcome="ended with the runner, and recovered")
+                await self.end(incident, to_log("resuming"), outcome="ended with the runner, and recovered")
 
     async def close(self) -> None:
         """Let go of every session, without ending incidents that do not live in them."""
@@ -292,8 +289,3 @@ class Engine:
 
 def _baseline(active: ActiveIncident) -> Baseline | None:
     return None if active.baseline is None else Baseline(active.baseline["slow_ms"], active.baseline["values"])
-
-
-def _to_log(event: Mapping[str, Any]) -> None:
-    details = {key: value for key, value in event.items() if key != "event"}
-    log.info("resuming", what=event.get("event"), **details)

@@ -4,13 +4,11 @@ import asyncio
 import contextlib
 from pathlib import Path
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
 import structlog
 from payment_service.store.driver import Connection
 
 from incidents.model import Incident, Login, Repeat, Step
-from incidents.runner.database import ANSWERS_NOT, Database, execute
-from incidents.runner.problems import UnreachableError
+from incidents.runner.database import FAULTS, Database, execute
 
 __all__ = ["Injection", "holds_sessions"]
 
@@ -102,7 +100,7 @@ class Injection:
                         return
                     if step.held:
                         await _until_closed(session)
-                except (asyncpg.PostgresError, UnreachableError, *ANSWERS_NOT) as error:
+                except FAULTS as error:
                     session = self._note(step, repeat, session, error)
                     first.set()
                     if session is None:

@@ -65,7 +65,7 @@ class Operations:
         Raises:
             RefusedError: says what is being done, or who holds the runner.
         """
-        self._check_lease(caller)
+        self.check(caller)
         if self._current is not None:
             raise RefusedError(f"The runner is busy with: {self.doing}.")
         self.doing = what
@@ -100,7 +100,7 @@ class Operations:
 
     async def interrupt(self, caller: Caller) -> None:
         """End what is being done, so that something can be stopped while it is still being proven."""
-        self._check_lease(caller)
+        self.check(caller)
         current = self._current
         if current is not None:
             current.cancel()
@@ -115,9 +115,6 @@ class Operations:
         Raises:
             RefusedError: says who.
         """
-        self._check_lease(caller)
-
-    def _check_lease(self, caller: Caller) -> None:
         lease = self._engine.state.lease()
         idle = self._current is None and not self._engine.state.active()
         if lease is None or lease.expired or idle or lease.holder == caller.holder:

@@ -3,14 +3,12 @@
 import asyncio
 from typing import Any
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
-
 from incidents.model import Incident, Login
 from incidents.runner.app_settings import AppSettings
-from incidents.runner.database import ANSWERS_NOT, Database
+from incidents.runner.database import FAULTS, Database
 from incidents.runner.events import Report, Stopwatch
 from incidents.runner.injection import Injection
-from incidents.runner.problems import NotRecoveredError, UnreachableError
+from incidents.runner.problems import NotRecoveredError
 
 __all__ = ["Recovery"]
 
@@ -57,7 +55,7 @@ class Recovery:
             try:
                 async with asyncio.timeout(max(1.0, limit - watch.seconds)):
                     return await self._attempt(incident, settings)
-            except (UnreachableError, asyncpg.PostgresError, TimeoutError, *ANSWERS_NOT) as error:
+            except FAULTS as error:
                 reason = str(error) or type(error).__name__
                 report({"event": "recovery failed", "reason": reason, "seconds": watch.seconds})
                 if watch.seconds + _RETRY_SECONDS >= limit:

@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import asyncpg  # pyright: ignore[reportMissingTypeStubs]  # asyncpg ships no type information
-
 from incidents.model import Incident, Login, Oracle
 from incidents.runner.damage import Damage
-from incidents.runner.database import ANSWERS_NOT, split
+from incidents.runner.database import FAULTS, split
 from incidents.runner.engine import Engine
 from incidents.runner.events import Report, Stopwatch
-from incidents.runner.problems import RefusedError, UnreachableError
+from incidents.runner.problems import RefusedError
 
 __all__ = ["GivenFix", "Scoring"]
 
@@ -113,7 +111,7 @@ class Scoring:
                         await session.execute(statement)
                 finally:
                     session.terminate()
-        except (RefusedError, UnreachableError, asyncpg.PostgresError, *ANSWERS_NOT) as error:
+        except (RefusedError, *FAULTS) as error:
             return str(error) or type(error).__name__
         return None
 
@@ -127,7 +125,7 @@ class Scoring:
                 fixed = await self._is_fixed(oracle)
                 level = await self._engine.health.service_level()
                 holds = level.holds
-            except (UnreachableError, asyncpg.PostgresError, *ANSWERS_NOT):
+            except FAULTS:
                 holds = False
             # While the cause is there it counts for nothing that payments happen to go well.
             since = (since if since is not None else watch.seconds) if holds and fixed else None

@@ -111,22 +111,26 @@ class State:
         rows = self._database.execute("SELECT * FROM active ORDER BY started").fetchall()
         return [_active(dict(row)) for row in rows]
 
-    def begin(self, name: str, run: str, holder: str, settings: Mapping[str, Any]) -> None:
+    def begin(
+        self,
+        name: str,
+        run: str,
+        holder: str,
+        settings: Mapping[str, Any],
+        baseline: Mapping[str, Any] | None = None,
+    ) -> None:
         """Note that an injection begins, before anything of it happens."""
         now = time.time()
         with self._transaction():
             self._database.execute(
-                "INSERT INTO active (name, run, phase, holder, started, settings) VALUES (?, ?, ?, ?, ?, ?)",
-                (name, run, Phase.INJECTING, holder, now, json.dumps(dict(settings))),
+                "INSERT INTO active (name, run, phase, holder, started, settings, baseline)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (name, run, Phase.INJECTING, holder, now, json.dumps(settings), baseline and json.dumps(baseline)),
             )
             self._database.execute("INSERT INTO runs (run, name, started) VALUES (?, ?, ?)", (run, name, now))
             self._database.execute(
                 "DELETE FROM runs WHERE run NOT IN (SELECT run FROM runs ORDER BY started DESC LIMIT ?)", (_KEPT_RUNS,)
             )
-
-    def note_baseline(self, name: str, baseline: Mapping[str, Any]) -> None:
-        """Keep the baseline that the incident is measured against."""
-        self._database.execute("UPDATE active SET baseline = ? WHERE name = ?", (json.dumps(dict(baseline)), name))
 
     def set_phase(self, name: str, phase: Phase, note: str = "") -> None:
         """Note how far it is."""

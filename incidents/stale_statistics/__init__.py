@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from incidents.model import Alert, Compares, Evidence, Fix, Incident, Login, LookAlike, Oracle, Signal, Step
+from incidents.symptoms import PAYMENT_LATENCY
 
 __all__ = ["INCIDENT"]
 
@@ -49,13 +50,7 @@ INCIDENT = Incident(
             shows="Millions of rows a second are read from payments by sequential scans; before, next to none.",
             compares=Compares.rises(3.0, margin=500_000),
         ),
-        Evidence(
-            signal=Signal.METRICS,
-            name="payment latency",
-            query="payment:client_latency_seconds:p95_30s",
-            shows="The service level is broken: p95 of payments is far above its baseline.",
-            compares=Compares.rises(3.0, margin=0.25),
-        ),
+        PAYMENT_LATENCY,
         Evidence(
             signal=Signal.LOGS,
             name="estimates far off",
