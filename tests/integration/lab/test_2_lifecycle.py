@@ -36,6 +36,13 @@ def test_plain_pulumi_sees_the_same_stack(stack: Stack) -> None:
     assert previewed.returncode == 0, previewed.stdout + previewed.stderr
 
 
+def test_the_state_has_no_files_of_attributes(stack: Stack) -> None:
+    """They are not written atomically, so that whoever is killed meanwhile could never read the state again."""
+    files = [path for path in (stack.home / "state").rglob("*") if path.is_file()]
+    assert any(path.name == f"{stack.name}.json" for path in files)
+    assert [path.name for path in files if path.suffix == ".attrs"] == []
+
+
 def test_every_service_is_up_and_within_its_memory(stack: Stack) -> None:
     status = stack.json("status", stack.name)
     assert status["ready"], status
