@@ -24,8 +24,8 @@ _HOST: Final = "pulumi-language-python"
 _PLUGIN: Final = "pulumi-resource-docker"
 _DOWNLOAD_SECONDS: Final = 300
 _NO_ATTRIBUTES: Final = "?metadata=skip"
-"""The file backend's library writes attributes beside each file, not atomically: who is killed meanwhile has a state that
-cannot be read again."""
+"""The file backend's library writes attributes beside each file, not atomically: who is killed meanwhile has a state
+that cannot be read again."""
 _DOWNLOAD: Final = """
 import socket, sys
 socket.setdefaulttimeout(10)  # a closed network may swallow packets instead of refusing them
