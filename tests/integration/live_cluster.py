@@ -50,9 +50,8 @@ def kubeconfig_of() -> Path:
     return DemoHome.default().lab_kubeconfig
 
 
-def limited_user(tmp_path: Path, verbs: list[str]) -> Path:
-    """A kubeconfig of a user who may do these things with everything in the default namespace's cluster."""
-    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]
+def limited_user(tmp_path: Path, rules: list[dict[str, list[str]]]) -> Path:
+    """A kubeconfig of a user whom these rules of a role let do things, in the whole cluster."""
     meta = {"name": "lab-limited"}
     for path, body in (
         ("/apis/rbac.authorization.k8s.io/v1/clusterroles", {"kind": "ClusterRole", "rules": rules}),

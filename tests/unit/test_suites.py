@@ -17,7 +17,11 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     names: list[str] = []
     suite = (Stage("quick", ()), Stage("slow", (), long=True))
     monkeypatch.setattr(testing, "SUITES", {"kubernetes": suite})
-    monkeypatch.setattr(testing, "_run", lambda stage, *_: names.append(stage.name))
+
+    def run(stage: Stage, *_: object) -> None:
+        names.append(stage.name)
+
+    monkeypatch.setattr(testing, "_run", run)
     monkeypatch.delenv(LENGTH, raising=False)
     return names
 

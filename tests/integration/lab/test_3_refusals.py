@@ -54,7 +54,8 @@ def test_no_cluster_is_one_sentence_that_says_how_to_get_one(fragile: Stack, tmp
 
 
 def test_missing_rights_are_named_by_verb_and_resource(fragile: Stack, tmp_path: Path) -> None:
-    fragile.configure(kubeconfig=str(limited_user(tmp_path, ["get", "list", "create"])))
+    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "list", "watch", "create"]}]
+    fragile.configure(kubeconfig=str(limited_user(tmp_path, rules)))
     try:
         told = sentence(fragile.demo("up", fragile.name))
         assert f"The user of the context {LAB_CONTEXT} lacks rights for the namespace compass-lfault" in told

@@ -5,13 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from eventually import eventually
-from live_cluster import annotate, client, pods, what_is_left, without
+from live_cluster import annotate, client, limited_user, pods, what_is_left, without
 from live_stack import Stack, make_stack, sentence
 
 from cluster.layout import REGISTRY
+from infra.config import load_stack_config
 from infra.paths import LAB_CONTEXT
+from infra.targets.kubernetes.rights import rights_of_a_stack
 
 pytestmark = [pytest.mark.integration, pytest.mark.long]
 
@@ -23,6 +26,23 @@ def running(fragile: Stack) -> Stack:
     """The same, complete."""
     fragile.succeed("up", fragile.name)
     return fragile
+
+
+def test_the_rights_that_are_asked_for_are_enough(fragile: Stack, tmp_path: Path) -> None:
+    rights = rights_of_a_stack(load_stack_config(fragile.checkout, fragile.name))
+    rules = [{"apiGroups": [one.group], "resources": [one.path], "verbs": [one.verb]} for one in rights]
+    fragile.configure(kubeconfig=str(limited_user(tmp_path, rules)))
+    try:
+        fragile.succeed("up", fragile.name)
+        assert fragile.json("status", fragile.name)["ready"]
+        assert fragile.json("up", fragile.name)["changes"] == {}
+        assert fragile.succeed("logs", "sample-app", "--stack", fragile.name, "-n", "5").stdout
+        with fragile.tunnel():
+            assert requests.get(f"{fragile.settings['SAMPLE_APP_URL']}/health", timeout=30).status_code == 200
+        fragile.succeed("destroy", fragile.name)
+        assert what_is_left(fragile) == []
+    finally:
+        fragile.configure(kubeconfig=None)
 
 
 def test_a_quota_that_is_too_small_says_what_is_missing(running: Stack) -> None:
