@@ -68,6 +68,7 @@ def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
             session.display.plan(container.name for container in topology.containers())
         if dead_lock(session.home.state, session.stack):
             pulumi.cancel_dead_lock()
+        session.platform.before_up(pulumi)
         result = pulumi.up(refresh=drifted, create=new)
         wait_until_ready(session)
     return result
@@ -81,7 +82,9 @@ def preview(session: Session) -> Changes:
     """
     with session.exclusively(), session.display.running():
         tools = session.platform.ensure_tools()
-        return session.with_tools(tools).preview(refresh=_drifted(session))
+        pulumi = session.with_tools(tools)
+        session.platform.before_up(pulumi)
+        return pulumi.preview(refresh=_drifted(session))
 
 
 def _drifted(session: Session) -> bool:
