@@ -26,6 +26,7 @@ class Server(Access):
     def __init__(self) -> None:
         super().__init__(Address(None, "shop"))
         self.objects: dict[str, Object] = {}
+        self.asked: list[str] = []
         self._uids = itertools.count(1)
 
     async def request(
@@ -38,12 +39,16 @@ class Server(Access):
         body: Json = None,
         content_type: str = "application/json",
     ) -> dict[str, Json]:
-        del parameters, content_type
+        del content_type
+        self.asked.append(method)
         if method == "PATCH":
             assert isinstance(body, dict)
             known = self.objects.get(path, {}).get("metadata", {})
             uid = known.get("uid") or str(next(self._uids))
-            self.objects[path] = {**self.objects.get(path, {}), **body, "metadata": {**body["metadata"], "uid": uid}}
+            result: Object = {**self.objects.get(path, {}), **body, "metadata": {**body["metadata"], "uid": uid}}
+            if "dryRun" in (parameters or {}):
+                return result
+            self.objects[path] = result
         elif path not in self.objects:
             raise NotFound(f"{what} does not exist.")
         return self.objects.pop(path) if method == "DELETE" else self.objects[path]
@@ -112,3 +117,23 @@ def test_a_job_that_has_failed_is_made_anew_by_the_next_run() -> None:
     result: Any = asyncio.run(Run(server).put(JOB, job("one"), entry.outputs, seconds=1))
     assert result.outputs["metadata"]["uid"] != entry.outputs["metadata"]["uid"]
     assert "status" not in server.objects[path]
+
+
+def test_what_is_as_declared_is_only_looked_at() -> None:
+    server = Server()
+    create(Run(server), "one")
+    server.asked.clear()
+    found = asyncio.run(Run(server).diff(JOB, job("one"), job("one")))
+    assert (found.changes, server.asked) == ((), ["GET"])
+
+
+def test_what_was_changed_by_hand_is_tried() -> None:
+    server = Server()
+    create(Run(server), "one")
+    (path,) = server.objects
+    labels = {**LABELS, "compass-demo/stack": "other"}
+    server.objects[path]["metadata"]["labels"] = labels
+    server.asked.clear()
+    found = asyncio.run(Run(server).diff(JOB, job("one"), job("one")))
+    assert [change.path for change in found.changes] == [("metadata", "labels", "compass-demo/stack")]
+    assert "PATCH" in server.asked
