@@ -102,8 +102,10 @@ class PulumiStack:
 
     def _resources(self) -> list[dict[str, Any]]:
         file = local_checkpoint(self.name, os.environ)
-        if file is not None and file.exists():
-            # Starting the engine for it would take a tenth of an `up` that changes nothing.
+        # Starting the engine for it would take a tenth of an `up` that changes nothing.
+        if file is not None and not file.with_suffix(".json.gz").exists():
+            if not file.exists():
+                return []
             document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
             latest: dict[str, Any] = document["checkpoint"].get("latest") or {}
             return list(latest.get("resources") or [])

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from typing import Any, Final
 
 from cli.engine_events import Changes
@@ -12,6 +13,7 @@ from images.catalog import upstream_image
 from infra.config import load_stack_config
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
+from infra.program import load_target
 from infra.stack_secrets import StackSecrets
 from toolchain.engine import Engine
 
@@ -60,6 +62,8 @@ def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
     """
     topology = session.topology
     with session.exclusively(), session.display.running():
+        # Beside the waits for the platform's answers and for the engine's start.
+        threading.Thread(target=load_target, args=(session.config.target,), daemon=True).start()
         session.platform.check()
         tools = session.platform.prepare()
         pulumi = session.with_tools(tools)

@@ -29,8 +29,9 @@ def state(folder: Path, version: str) -> None:
 
 def test_the_state_says_which_plugin_made_the_stack(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"{tmp_path.as_uri()}?metadata=skip")
-    state(tmp_path, OFFICIAL_VERSION)
     stack = PulumiStack("test", FakeDisplay())
+    assert stack.plugin_versions("kubernetes") == set(), "there is no stack yet"
+    state(tmp_path, OFFICIAL_VERSION)
     assert stack.plugin_versions("kubernetes") == {OFFICIAL_VERSION}
     assert stack.plugin_versions("docker") == set()
 
