@@ -15,7 +15,7 @@ from infra.paths import LAB_CONTEXT, REPOSITORY, DemoHome
 from toolchain.go import GoToolchain
 from toolchain.programs import PROGRAMS
 
-__all__ = ["SUITES", "run_tests"]
+__all__ = ["LENGTH", "SUITES", "run_tests"]
 
 _STACK = "airgap"
 _POSTGRES = "TEST_POSTGRES_IMAGE"
@@ -30,6 +30,8 @@ class Stage:
     needs_images: bool = False
     unfit: Callable[[DemoHome], str] = lambda _: ""
     """Why it cannot run here; empty if it can."""
+    long: bool = False
+    """Left out of a short run of the suite ``kubernetes``, together with the tests that are marked so."""
 
 
 _PYTEST = ("-m", "pytest", "--durations=5", "--durations-min=2")
@@ -37,6 +39,9 @@ _SIDE_BY_SIDE = (*_PYTEST, "--numprocesses=logical", "--dist=loadgroup")
 """For tests that share nothing but the processor."""
 _ELSEWHERE = tuple(f"--ignore=tests/integration/{folder}" for folder in ("incidents", "kubernetes", "lab", "provider"))
 """Folders that are for the lab cluster, or a suite of their own."""
+LENGTH = "COMPASS_TEST_KUBERNETES"
+"""``whole`` (the default) or ``short``: how much of the suite ``kubernetes`` is run. The tests ask it themselves."""
+_LENGTHS = ("whole", "short")
 _ON_THE_CLUSTER = "index-lost,lock-queue,abandoned-slot"
 """The incidents that every run of the suite `kubernetes` proves there too."""
 
@@ -114,6 +119,7 @@ SUITES: Mapping[str, tuple[Stage, ...]] = {
             (*_PYTEST, *_tests("integration/incidents/test_1_every_incident.py")),
             needs_images=True,
             unfit=_no_cluster_here,
+            long=True,
         ),
     ),
 }
@@ -124,14 +130,18 @@ def run_tests(suites: tuple[str, ...], home: DemoHome, display: Display) -> None
     """Run the suites; stop at the first stage that fails. A lab cluster that was not there is not there afterwards.
 
     Raises:
-        DemoError: a stage failed; its own output says why.
+        DemoError: a stage failed; its own output says why. Or the length that was asked for is none.
     """
     environment = dict(os.environ)
+    length = environment.get(LENGTH) or _LENGTHS[0]
+    if length not in _LENGTHS:
+        raise DemoError(f"{LENGTH} is {length!r}; it can be {' or '.join(_LENGTHS)}.")
     had_cluster = home.lab_kubeconfig.exists()
     try:
         for suite in suites:
             for stage in SUITES[suite]:
-                reason = stage.unfit(home)
+                shortened = f"{LENGTH}=short leaves it out" if stage.long and length == "short" else ""
+                reason = stage.unfit(home) or shortened
                 if reason:
                     display.say(f"== {stage.name}: skipped, {reason}")
                     continue

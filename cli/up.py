@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from typing import Any, Final
 
 from cli.engine_events import Changes
@@ -12,6 +13,7 @@ from images.catalog import upstream_image
 from infra.config import load_stack_config
 from infra.errors import DemoError
 from infra.paths import REPOSITORY, DemoHome
+from infra.program import load_target
 from infra.stack_secrets import StackSecrets
 from toolchain.engine import Engine
 
@@ -60,6 +62,8 @@ def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
     """
     topology = session.topology
     with session.exclusively(), session.display.running():
+        # Beside the waits for the platform's answers and for the engine's start.
+        threading.Thread(target=load_target, args=(session.config.target,), daemon=True).start()
         session.platform.check()
         tools = session.platform.prepare()
         pulumi = session.with_tools(tools)
@@ -68,6 +72,7 @@ def bring_up(session: Session) -> tuple[Changes, dict[str, Any]]:
             session.display.plan(container.name for container in topology.containers())
         if dead_lock(session.home.state, session.stack):
             pulumi.cancel_dead_lock()
+        session.platform.before_up(pulumi)
         result = pulumi.up(refresh=drifted, create=new)
         wait_until_ready(session)
     return result
@@ -81,7 +86,9 @@ def preview(session: Session) -> Changes:
     """
     with session.exclusively(), session.display.running():
         tools = session.platform.ensure_tools()
-        return session.with_tools(tools).preview(refresh=_drifted(session))
+        pulumi = session.with_tools(tools)
+        session.platform.before_up(pulumi)
+        return pulumi.preview(refresh=_drifted(session))
 
 
 def _drifted(session: Session) -> bool:

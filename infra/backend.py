@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from infra.config import PROJECT, DemoConfig, TargetKind
 from infra.errors import ConfigError
 
-__all__ = ["backend_url", "pulumi_home", "require_shared_state"]
+__all__ = ["backend_url", "local_checkpoint", "pulumi_home", "require_shared_state"]
 
 _LOCAL: Final = "file://"
 
@@ -30,6 +32,14 @@ def backend_url(environment: Mapping[str, str]) -> str:
         return str(document["current"])
     except (OSError, ValueError, KeyError, TypeError):
         return ""
+
+
+def local_checkpoint(stack: str, environment: Mapping[str, str]) -> Path | None:
+    """Where a backend of local files keeps what a stack of this project consists of; ``None`` for other backends."""
+    url = urlsplit(backend_url(environment))
+    if url.scheme != "file" or url.netloc:
+        return None
+    return Path(url2pathname(url.path)) / ".pulumi" / "stacks" / PROJECT / f"{stack}.json"
 
 
 def require_shared_state(stack: str, config: DemoConfig, environment: Mapping[str, str]) -> None:

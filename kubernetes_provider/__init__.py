@@ -20,4 +20,5 @@ how it works and where it differs.
     checking    checks of inputs and of the provider's configuration
     service     the methods of Pulumi's provider protocol
     serving     the same as a gRPC service
+    partial_imports  a start without what nobody uses
 """

@@ -8,6 +8,8 @@ import sys
 from contextlib import suppress
 from typing import Final
 
+from kubernetes_provider.partial_imports import import_in_part
+
 _MEBIBYTE: Final = 1024 * 1024
 _GRACE_SECONDS: Final = 5.0
 _LOOK_SECONDS: Final = 1.0
@@ -15,6 +17,7 @@ _LOOK_SECONDS: Final = 1.0
 
 async def serve() -> None:
     """Serve until the engine ends us or is gone."""
+    import_in_part()
     import grpc.aio  # noqa: PLC0415
 
     from kubernetes_provider.service import KubernetesProvider  # noqa: PLC0415
@@ -31,7 +34,7 @@ async def serve() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     print(port, flush=True)
     # Whoever asks the cluster first needs it, a little later.
-    loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "kr8s"))
+    loading = asyncio.create_task(asyncio.to_thread(importlib.import_module, "kr8s._auth"))
     # An engine that was killed cannot end its plugins.
     while not stop.is_set() and os.getppid() == engine:
         with suppress(TimeoutError):

@@ -55,6 +55,10 @@ class Operations:
     _objects: Objects = field(init=False)
     _waiter: Waiter = field(init=False)
     _waits: "set[asyncio.Task[Any]]" = field(init=False, default_factory=set["asyncio.Task[Any]"])
+    _made: set[str] = field(init=False, default_factory=set[str])
+    """Uids of what this run created."""
+    _taken: set[str] = field(init=False, default_factory=set[str])
+    """Those among them that were there before: a create took them over."""
 
     def __post_init__(self) -> None:
         self._objects = Objects(self.access)
@@ -100,7 +104,8 @@ class Operations:
     async def put(self, kind: Kind, inputs: Object, known: Object, *, seconds: float) -> Result:
         """Create or update the object and wait until it is ready, for at most ``seconds`` (0: the default).
 
-        An object that exists and is not ours is refused; what a killed run of the same stack left is taken over.
+        An object that exists and is not ours is refused; what a killed run of the same stack left is taken over. A job
+        that has failed never runs again, so another one takes its place.
 
         Raises:
             Partial: it was applied, but is not ready.
@@ -113,7 +118,12 @@ class Operations:
             await self._until(self._gone(kind, live, seconds))
             live = None
         self._refuse_foreign(kind, inputs, live, known)
+        if live and kind.name == "Job" and state_of(live).failed:
+            await self._remove(kind, live, seconds)
+            live = None
         applied = await self._apply(manifest, leftover=None if known else live, seconds=seconds)
+        if not known:
+            self._remember(applied, live)
         if manifest.annotation(_SKIP) != "true":
             try:
                 applied = await self._until(self._waiter.ready(kind, applied, seconds=seconds))
@@ -156,11 +166,8 @@ class Operations:
         seconds = seconds or _DEFAULT_SECONDS
         try:
             live = await self._objects.get(kind, namespace, name)
-            if live is None or not self._ours(live, known):
-                return
-            uid = live["metadata"]["uid"]
-            if await self._objects.delete(kind, namespace, name, uid=uid):
-                await self._until(self._gone(kind, live, seconds))
+            if live is not None and self._ours(live, known) and not self._wanted_again(live, known):
+                await self._remove(kind, live, seconds)
         except Unreachable:
             if not self.delete_unreachable:
                 raise
@@ -172,9 +179,31 @@ class Operations:
             # A claim holds data, which nobody asked to delete.
             if leftover is None or manifest.kind.name == "PersistentVolumeClaim":
                 raise
-        await self._objects.delete(manifest.kind, manifest.namespace, manifest.name, uid=leftover["metadata"]["uid"])
-        await self._until(self._gone(manifest.kind, leftover, seconds))
+        await self._remove(manifest.kind, leftover, seconds)
         return await self._objects.apply(manifest)
+
+    async def _remove(self, kind: Kind, live: Object, seconds: float) -> None:
+        metadata = live["metadata"]
+        if await self._objects.delete(kind, metadata.get("namespace"), metadata["name"], uid=metadata["uid"]):
+            await self._until(self._gone(kind, live, seconds))
+
+    def _remember(self, applied: Object, leftover: Object | None) -> None:
+        uid = applied["metadata"]["uid"]
+        self._made.add(uid)
+        if leftover and leftover["metadata"]["uid"] == uid:
+            self._taken.add(uid)
+
+    def _wanted_again(self, live: Object, known: Object) -> bool:
+        """Whether what is to be deleted is only an older entry of the state for what this run has just created.
+
+        The engine deletes what an update that failed has left behind at the end of the next one, which may have gone
+        back to it.
+        """
+        uid = live["metadata"]["uid"]
+        if uid in self._taken:
+            self._taken.discard(uid)  # a second deletion is that of the new entry
+            return True
+        return uid in self._made and at(plain(known), ("metadata", "uid")) != uid
 
     async def _latest(self, manifest: Manifest, applied: Object, inputs: Object) -> Result:
         live: Object | None = None

@@ -17,7 +17,15 @@ from kubernetes_provider.version import VERSION
 from toolchain.progress import Progress
 from toolchain.pulumi_tools import PulumiTools
 
-__all__ = ["BUILTIN_VERSION", "OFFICIAL_VERSION", "chosen_version", "ensure", "install_builtin"]
+__all__ = [
+    "BUILTIN_VERSION",
+    "OFFICIAL_VERSION",
+    "chosen_version",
+    "ensure",
+    "install_builtin",
+    "is_builtin",
+    "is_installed",
+]
 
 OFFICIAL_VERSION: Final = "4.34.2"
 """Pulumi's own plugin; equal to pulumi-kubernetes in pyproject.toml."""
@@ -25,6 +33,7 @@ OFFICIAL_VERSION: Final = "4.34.2"
 BUILTIN_VERSION: Final = VERSION
 """The provider of this checkout, ``kubernetes_provider/``."""
 
+_MARK: Final = "-compass."
 _EXECUTABLE: Final = "pulumi-resource-kubernetes"
 _DOWNLOAD_SECONDS: Final = 300
 
@@ -56,9 +65,24 @@ def chosen_version(pulumi_home: Path) -> str:
     return OFFICIAL_VERSION if _executable(pulumi_home, OFFICIAL_VERSION).exists() else BUILTIN_VERSION
 
 
-def install_builtin(pulumi_home: Path) -> Path:
-    """Write the launcher of our provider, anew if the interpreter or the checkout has moved; returns its path."""
-    target = _executable(pulumi_home, BUILTIN_VERSION)
+def is_builtin(version: str) -> bool:
+    """Whether a version is one of our provider's, of this checkout or of an older one."""
+    return _MARK in version
+
+
+def is_installed(pulumi_home: Path, version: str) -> bool:
+    """Whether this PULUMI_HOME has the plugin of this version."""
+    return _executable(pulumi_home, version).exists()
+
+
+def install_builtin(pulumi_home: Path, version: str = BUILTIN_VERSION) -> Path:
+    """Write the launcher of our provider, anew if the interpreter or the checkout has moved; returns its path.
+
+    Args:
+        pulumi_home: Where the engine looks for plugins.
+        version: As what it is installed: the engine looks for the one that a state names.
+    """
+    target = _executable(pulumi_home, version)
     launcher = _launcher()
     if target.exists() and target.read_text(encoding="utf-8") == launcher:
         return target

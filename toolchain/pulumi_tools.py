@@ -23,6 +23,9 @@ __all__ = ["PulumiTools"]
 _HOST: Final = "pulumi-language-python"
 _PLUGIN: Final = "pulumi-resource-docker"
 _DOWNLOAD_SECONDS: Final = 300
+_NO_ATTRIBUTES: Final = "?metadata=skip"
+"""The file backend's library writes attributes beside each file, not atomically: who is killed meanwhile has a state
+that cannot be read again."""
 _DOWNLOAD: Final = """
 import socket, sys
 socket.setdefaulttimeout(10)  # a closed network may swallow packets instead of refusing them
@@ -93,7 +96,7 @@ class PulumiTools:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         }
         if not chose_backend():
-            environment["PULUMI_BACKEND_URL"] = self.home.state.as_uri()
+            environment["PULUMI_BACKEND_URL"] = self.home.state.as_uri() + _NO_ATTRIBUTES
             # Backups of every update would keep secrets after the stack is gone.
             environment["PULUMI_DIY_BACKEND_DISABLE_CHECKPOINT_BACKUPS"] = "true"
             environment["PULUMI_CONFIG_PASSPHRASE_FILE"] = str(self.passphrase_file())

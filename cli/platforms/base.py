@@ -110,8 +110,20 @@ class Platform(Protocol):
         """
         ...
 
+    def before_up(self, pulumi: "PulumiStack") -> None:
+        """Look at the state of a stack that exists, before it is changed.
+
+        Raises:
+            DemoError: this machine must not go on with it.
+        """
+        ...
+
     def before_destroy(self, pulumi: "PulumiStack") -> None:
-        """Clear away what would hold up ``pulumi destroy``."""
+        """Clear away what would hold up ``pulumi destroy``.
+
+        Raises:
+            DemoError: something that it needs is not there.
+        """
         ...
 
     def remove_leftovers(self) -> None:

@@ -132,6 +132,9 @@ class DockerPlatform:
             f"The stack {self._session.stack} runs on Docker, which publishes its ports on the loopback address itself."
         )
 
+    def before_up(self, pulumi: "PulumiStack") -> None:
+        """There is one plugin only."""
+
     def before_destroy(self, pulumi: "PulumiStack") -> None:
         """Remove what holds on to volumes and to the network."""
         engine, stack = self._session.engine, self._session.stack

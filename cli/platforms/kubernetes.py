@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import os
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -13,11 +14,13 @@ from cli.platforms.base import ServiceStatus, with_unknown
 from cli.platforms.docker_engine import ensure_engine
 from cli.platforms.kubernetes_drift import deviations
 from cli.platforms.kubernetes_logs import container_log, last_lines
+from cli.platforms.kubernetes_plugins import go_on_with, provide
 from cli.platforms.kubernetes_status import Snapshot, container_rows, take_snapshot
 from cli.platforms.kubernetes_tunnel import serve
 from cli.platforms.pods import containers_of
 from images.build import check_builder, ensure_images, missing_images
 from images.push import push_images, pushed_digests
+from infra.backend import pulumi_home
 from infra.errors import DemoError, EngineError
 from infra.targets.kubernetes import preflight
 from infra.targets.kubernetes.client import Forbidden, KubeClient
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KubernetesPlatform"]
 
+_PACKAGE: Final = "kubernetes"
 _GONE_SECONDS: Final = 90
 _POLL_SECONDS: Final = 0.3
 _OK: Final = 200
@@ -164,9 +168,14 @@ class KubernetesPlatform:
             raise DemoError(f"The stack {self._session.stack} is not up; ./demo up {self._session.stack} makes it.")
         serve(self.client, self.namespace, self._session.topology, self._session.display.say)
 
-    def before_destroy(self, pulumi: "PulumiStack") -> None:  # noqa: ARG002 # the state has no part in it
-        """Find out that the cluster answers, and give up the pods of a node that does not."""
+    def before_up(self, pulumi: "PulumiStack") -> None:
+        """Refuse to go on with another plugin than the one that the state names."""
+        go_on_with(self._session.stack, pulumi.plugin_versions(_PACKAGE), pulumi_home(os.environ))
+
+    def before_destroy(self, pulumi: "PulumiStack") -> None:
+        """Find out that the cluster answers, give up the pods of a node that does not, and get what destroys it."""
         self._give_up_lost_pods()
+        provide(self._session.stack, pulumi.plugin_versions(_PACKAGE), pulumi_home(os.environ))
 
     def remove_leftovers(self) -> None:
         """The namespace, with all that is in it, and the volumes that were bound for it."""

@@ -8,18 +8,26 @@ from eventually import eventually
 from live_stack import KIND, Stack, Telemetry, make_stack
 
 from cli.platforms.docker import remove_leftovers
+from cli.testing import LENGTH
 from toolchain.engine import Engine
 
 THOROUGH = "COMPASS_TEST_THOROUGH"
+CLUSTER_SECONDS = 900
+"""For one test on a cluster: the first one brings the stack up, and those of faults do so several times."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Leave out what takes minutes each, unless somebody wants it."""
-    if os.environ.get(THOROUGH):
-        return
+    """Leave out what takes minutes each, unless somebody wants it, and what a short run of a suite has not."""
+    left_out = {
+        "thorough": "" if os.environ.get(THOROUGH) else f"takes minutes; {THOROUGH}=1 runs it",
+        "long": f"{LENGTH}=short leaves it out" if os.environ.get(LENGTH) == "short" else "",
+    }
     for item in items:
-        if item.get_closest_marker("thorough"):
-            item.add_marker(pytest.mark.skip(reason=f"takes minutes; {THOROUGH}=1 runs it"))
+        for marker, reason in left_out.items():
+            if reason and item.get_closest_marker(marker):
+                item.add_marker(pytest.mark.skip(reason=reason))
+        if KIND == "lab" and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(CLUSTER_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 from eventually import eventually
 from live_stack import Stack
 
@@ -47,6 +48,34 @@ def client() -> KubeClient:
 def kubeconfig_of() -> Path:
     """The lab cluster's kubeconfig."""
     return DemoHome.default().lab_kubeconfig
+
+
+def limited_user(tmp_path: Path, rules: list[dict[str, list[str]]]) -> Path:
+    """A kubeconfig of a user whom these rules of a role let do things, in the whole cluster."""
+    meta = {"name": "lab-limited"}
+    for path, body in (
+        ("/apis/rbac.authorization.k8s.io/v1/clusterroles", {"kind": "ClusterRole", "rules": rules}),
+        (
+            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
+            {
+                "kind": "ClusterRoleBinding",
+                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": meta["name"]},
+                "subjects": [{"kind": "ServiceAccount", "name": "lab-limited", "namespace": "default"}],
+            },
+        ),
+    ):
+        client().delete(f"{path}/{meta['name']}")
+        client().create(path, {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": meta, **body})
+    accounts = "/api/v1/namespaces/default/serviceaccounts"
+    if client().get(f"{accounts}/lab-limited") is None:
+        client().create(accounts, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
+    request: dict[str, Any] = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
+    token = client().create(f"{accounts}/lab-limited/token", request)["status"]["token"]
+    document = yaml.safe_load(kubeconfig_of().read_text())
+    document["users"][0]["user"] = {"token": token}
+    file = tmp_path / "limited"
+    file.write_text(yaml.safe_dump(document))
+    return file
 
 
 def annotate(namespace: str, key: str, value: str) -> None:

@@ -163,6 +163,12 @@ def _written(log: IO[str]) -> str:
     return Path(log.name).read_text()
 
 
+def sentence(result: "subprocess.CompletedProcess[str]") -> str:
+    assert result.returncode == 1, result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    return result.stderr[result.stderr.index("demo: ") :]
+
+
 def make_stack(folder: Path, name: str, offset: int, kind: str = KIND, **config: Any) -> Stack:
     """A checkout with one more stack like ``kind``, and a home that shares the tools of this machine's."""
     checkout = folder / "checkout"

@@ -45,7 +45,7 @@ class Plugin:
     def __init__(self, stub: provider_pb2_grpc.ResourceProviderStub) -> None:
         self.stub: Any = stub
 
-    def call(self, method: str, request: Any, seconds: float = 100) -> Any:
+    def call(self, method: str, request: Any, seconds: float = 250) -> Any:
         try:
             return getattr(self.stub, method)(request, timeout=seconds)
         except grpc.RpcError as error:

@@ -43,11 +43,14 @@ def test_payments_flow_within_the_service_level(telemetry: Telemetry) -> None:
         ]
         return float(sample["value"][1])
 
+    def value(query: str) -> float:
+        (sample,) = telemetry.promql(query)
+        return float(sample["value"][1])
+
     assert eventually(lambda: rate() > 15, seconds=60)
-    (ratio,) = telemetry.promql("payment:client_success:ratio_30s")
-    assert float(ratio["value"][1]) >= 0.995
-    (p95,) = telemetry.promql("payment:client_latency_seconds:p95_30s")
-    assert float(p95["value"][1]) < 0.3
+    assert eventually(lambda: value("payment:client_success:ratio_30s") >= 0.995, seconds=60)
+    # The first payments of a stack meet cold caches, and the window has them for half a minute.
+    assert eventually(lambda: value("payment:client_latency_seconds:p95_30s") < 0.3, seconds=90)
 
 
 def test_no_alert_fires_on_a_healthy_stack(telemetry: Telemetry) -> None:
@@ -69,11 +72,15 @@ def test_one_trace_is_followed_from_exemplar_to_trace_to_log_line(telemetry: Tel
     query = 'http_request_duration_seconds_bucket{route="/payment"}'
     exemplar = eventually(lambda: telemetry.exemplars(query, seconds=60))[-1]
     trace_id = exemplar["labels"]["trace_id"]
-    spans = eventually(lambda: telemetry.trace(trace_id))
-    assert exemplar["labels"]["span_id"] in {span["spanID"] for span in spans}
-    tags = {tag["key"]: tag["value"] for span in spans for tag in span["tags"]}
-    assert tags["db.system.name"] == "postgresql"
-    assert tags["http.route"] == "/payment"
+
+    def whole() -> bool:
+        """Spans come in several exports, the database's and the request's own not together."""
+        spans = telemetry.trace(trace_id)
+        tags = {(tag["key"], tag["value"]) for span in spans for tag in span["tags"]}
+        own = exemplar["labels"]["span_id"] in {span["spanID"] for span in spans}
+        return own and {("db.system.name", "postgresql"), ("http.route", "/payment")} <= tags
+
+    assert eventually(whole)
     lines = eventually(lambda: telemetry.logql(f'{{service="payment-service"}} | trace_id="{trace_id}"'))
     assert json.loads(lines[0][1])["trace_id"] == trace_id
 
@@ -89,8 +96,7 @@ def test_a_payment_of_ours_is_in_every_signal(stack: Stack, telemetry: Telemetry
     assert answer.status_code == 200
     assert answer.json()["status"] == "completed"
     trace_id = traceparent.split("-")[1]
-    spans = eventually(lambda: telemetry.trace(trace_id))
-    assert any(re.match("INSERT", span["operationName"]) for span in spans)
+    assert eventually(lambda: any(span["operationName"].startswith("INSERT") for span in telemetry.trace(trace_id)))
     assert eventually(lambda: telemetry.logql(f'{{service="payment-service"}} | trace_id="{trace_id}"'))
 
 

@@ -40,6 +40,8 @@ class FakeCluster(KubeClient):
         attributes: dict[str, str] = body["spec"]["resourceAttributes"]
         self.reviews.append(attributes)
         asked = f"{attributes['verb']} {attributes['resource']}"
+        if "subresource" in attributes:
+            asked += f"/{attributes['subresource']}"
         return {"status": {"allowed": asked not in self.denied}}
 
     def delete(self, path: str, *, grace_seconds: int | None = None) -> bool:

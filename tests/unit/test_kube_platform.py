@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from fake_cluster import CONFIG, OURS, FakeCluster, meta
+from fake_display import FakeDisplay
 from fake_engine import FakeEngine
 from fake_session import fake_session
 from pods import container_status, pod
@@ -15,6 +16,7 @@ from stubs import always
 
 from cli.platforms import kubernetes
 from cli.platforms.kubernetes import KubernetesPlatform
+from cli.pulumi_stack import PulumiStack
 from cli.session import Session
 from infra.errors import DemoError, EngineError
 from infra.targets.kubernetes.portforward import PortClosed
@@ -218,7 +220,8 @@ def test_a_namespace_that_stays_says_why(tmp_path: Path, monkeypatch: pytest.Mon
         one.remove_leftovers()
 
 
-def test_pods_of_a_silent_node_are_given_up(tmp_path: Path) -> None:
+def test_pods_of_a_silent_node_are_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PulumiStack, "plugin_versions", always(set[str]()))
     silent = {"type": "Ready", "status": "Unknown", "message": "Kubelet stopped posting node status."}
     nodes: list[dict[str, Any]] = [
         {"metadata": meta("one", {}), "status": {"conditions": [silent]}},
@@ -226,7 +229,7 @@ def test_pods_of_a_silent_node_are_given_up(tmp_path: Path) -> None:
     ]
     pods = [pod("web", container_status("web")), pod("db", container_status("db"), node="two")]
     one, cluster = platform(tmp_path, {PODS: pods, "/api/v1/nodes": nodes})
-    one.before_destroy(None)  # type: ignore[arg-type] # the state has no part in it
+    one.before_destroy(PulumiStack("test", FakeDisplay()))
     assert cluster.deleted == [(f"{PODS}/web-0", 0)]
 
 

@@ -86,6 +86,22 @@ def test_a_missing_right_is_named_by_verb_and_resource() -> None:
     assert "create, delete secrets; patch deployments.apps." in fault
 
 
+@pytest.mark.parametrize(
+    ("lacking", "told"),
+    [
+        ("watch pods", "watch pods"),
+        ("watch events", "watch events"),
+        ("list configmaps", "list configmaps"),
+        ("watch jobs", "watch jobs.batch"),
+        ("watch namespaces", "watch namespaces"),
+        ("get pods/portforward", "get pods/portforward"),
+    ],
+)
+def test_what_is_listed_watched_and_tunnelled_is_asked_for(lacking: str, told: str) -> None:
+    (fault,) = faults(denied=("* *", lacking))
+    assert f": {told}. Ask" in fault
+
+
 def test_rights_of_what_a_stack_does_not_use_are_not_asked_for() -> None:
     cluster = FakeCluster({CLASSES: [DEFAULT]}, ("* *",))
     check(ACCESS, CONFIG, TOPOLOGY, stack="test", preview=False, client=cluster)

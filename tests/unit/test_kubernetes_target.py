@@ -218,6 +218,10 @@ def test_a_task_is_a_job_of_its_specification(run: Run, rendered: Objects) -> No
         assert set(changed.of_kind("Job")) != {name}
 
 
+def test_the_job_of_another_specification_goes_before_the_new_one_comes(rendered: Objects) -> None:
+    assert [one.name for one in rendered.recorder.registrations if one.delete_before_replace] == ["schema-job"]
+
+
 def test_a_change_of_a_file_or_a_secret_rolls_its_own_pods_and_no_others(run: Run, rendered: Objects) -> None:
     file = dataclasses.replace(WEB, files=(File(path="/etc/web.yaml", content="a: 2\n"),))
     changed = render(run, Topology(workloads=(DB, SCHEMA, file))).templates

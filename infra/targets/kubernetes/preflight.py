@@ -14,7 +14,7 @@ from infra.targets.kubernetes.rights import missing_rights
 from infra.targets.kubernetes.sizing import scale
 from infra.topology.model import Topology
 
-__all__ = ["check", "demand"]
+__all__ = ["check", "demand", "switch_refused"]
 
 _DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 _PLUGINS: Final = {"builtin": "the demo's own plugin", "official": "Pulumi's own plugin"}
@@ -62,6 +62,15 @@ def check(
         faults += _check_quota(name, quotas, demand(config, topology))
     if faults:
         raise DemoError("\n".join(faults))
+
+
+def switch_refused(stack: str, made: str, chosen: str) -> str:
+    """Why a stack that one plugin made does not go on with the other: ``builtin`` and ``official``, in either order."""
+    made, chosen = (_PLUGINS.get(one, one) for one in (made, chosen))
+    return (
+        f"The stack {stack} was made with {made} and this machine would go on with {chosen}, which treats its "
+        f"state differently; use the machine that made it, or ./demo destroy {stack} there first."
+    )
 
 
 def demand(config: DemoConfig, topology: Topology) -> dict[str, Decimal]:
@@ -112,11 +121,7 @@ def _check_namespace(
     elif namespace["metadata"].get("deletionTimestamp"):
         yield f"The namespace {name} is being deleted; try again when it is gone."
     elif provider and annotations(namespace).get(PROVIDER, provider) != provider:
-        made, chosen = (_PLUGINS.get(one, one) for one in (annotations(namespace)[PROVIDER], provider))
-        yield (
-            f"The stack {stack} was made with {made} and this machine would go on with {chosen}, which treats its "
-            f"state differently; use the machine that made it, or ./demo destroy {stack} there first."
-        )
+        yield switch_refused(stack, annotations(namespace)[PROVIDER], provider)
 
 
 def _check_rights(client: KubeClient, config: DemoConfig, namespace: str) -> Iterator[str]:

@@ -11,7 +11,8 @@ __all__ = ["missing_rights", "rights_of_a_stack"]
 
 _REVIEWS: Final = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _PARALLEL: Final = 16
-_WRITE: Final = ("get", "create", "patch", "delete")
+_WRITE: Final = ("get", "list", "watch", "create", "patch", "delete")
+"""Lists for what may have been changed by hand, watches for what is waited for: its readiness, or its end."""
 _MANAGED: Final = (
     ("", "configmaps"),
     ("", "secrets"),
@@ -26,7 +27,16 @@ _MANAGED: Final = (
     ("networking.k8s.io", "networkpolicies"),
     ("policy", "poddisruptionbudgets"),
 )
-_READ: Final = (("list", "pods", ""), ("get", "pods", "log"), ("create", "pods", "portforward"), ("list", "events", ""))
+_READ: Final = (
+    ("list", "pods", ""),
+    ("watch", "pods", ""),
+    ("list", "events", ""),
+    ("watch", "events", ""),
+    ("get", "pods", "log"),
+    # A tunnel begins as a GET that becomes a WebSocket; API servers from 1.35 on want the other verb too.
+    ("get", "pods", "portforward"),
+    ("create", "pods", "portforward"),
+)
 """For waiting, status, logs and the tunnel."""
 
 
@@ -38,6 +48,11 @@ class Right(NamedTuple):
     resource: str
     subresource: str = ""
     namespaced: bool = True
+
+    @property
+    def path(self) -> str:
+        """The resource as the rules of a role write it."""
+        return f"{self.resource}/{self.subresource}" if self.subresource else self.resource
 
     @property
     def on(self) -> str:

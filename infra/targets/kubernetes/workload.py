@@ -171,7 +171,11 @@ class WorkloadComponent(pulumi.ComponentResource):
                 active_deadline_seconds=task.deadline_seconds,
                 template=self._template,
             ),
-            opts=self._controlled(before, task.deadline_seconds + _PULL_SECONDS),
+            opts=pulumi.ResourceOptions.merge(
+                self._controlled(before, task.deadline_seconds + _PULL_SECONDS),
+                # If the new one fails, going back to the old one would find it still there, and then delete it.
+                pulumi.ResourceOptions(delete_before_replace=True),
+            ),
         )
 
     def _budget(self) -> None:

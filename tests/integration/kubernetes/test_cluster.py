@@ -213,7 +213,13 @@ def test_a_policy_holds_from_a_pods_first_packet(lab: Lab, image: str) -> None:
 
 
 @pytest.mark.usefixtures("pods")
-@pytest.mark.parametrize("part", ["apiserver", "kubelet", "containerd", "etcd", "policies"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "apiserver",
+        *(pytest.param(one, marks=pytest.mark.long) for one in ("kubelet", "containerd", "etcd", "policies")),
+    ],
+)
 def test_a_killed_part_is_started_again_and_pods_live_on(lab: Lab, part: str) -> None:
     server = f"{lab.address(SPACE, 'server')}:8080"
     lab.kill(part)
@@ -225,6 +231,7 @@ def test_a_killed_part_is_started_again_and_pods_live_on(lab: Lab, part: str) ->
     assert status["restartCount"] == 0
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("pods")
 def test_a_lost_node_shows_and_comes_back(lab: Lab) -> None:
     server = f"{lab.address(SPACE, 'server')}:8080"
@@ -236,6 +243,7 @@ def test_a_lost_node_shows_and_comes_back(lab: Lab) -> None:
     assert lab.status()["node"] == "Ready"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("pods")
 def test_after_a_reboot_up_starts_the_same_cluster(lab: Lab) -> None:
     """What a reboot does, as far as it can be done without one: no process, mount, link or rule is left."""
@@ -249,6 +257,7 @@ def test_after_a_reboot_up_starts_the_same_cluster(lab: Lab) -> None:
     assert (lab.layout.volumes / volume["metadata"]["name"] / "written").read_text() == "xx", "it started twice"
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("pods")
 def test_a_part_that_cannot_start_is_named_with_its_last_lines(lab: Lab) -> None:
     scheduler = parts_of(lab.layout, installed_programs(lab.home))["scheduler"]
@@ -288,6 +297,7 @@ def test_down_leaves_nothing_and_up_is_quick_again(lab: Lab, untouched: MachineS
     assert not lab.layout.root.exists()
 
 
+@pytest.mark.long
 def test_down_of_a_broken_cluster_leaves_nothing_either(lab: Lab, untouched: MachineState) -> None:
     lab.up()
     for part in ("containerd", "kubelet", "apiserver", "etcd"):

@@ -30,7 +30,7 @@ class Program:
     def __init__(self, access: tuple[str, str], labels: Object, image: str) -> None:
         self.access, self.labels, self.image = access, labels, image
         self.namespace = labels["compass-demo/stack"] + "-engine"
-        self.arguments = ["-version"]
+        self.job, self.arguments = "once", ["-version"]
         self.corefile = ".:5353 {\n    errors\n}\n"
         self.command = ["-conf", "/etc/coredns/Corefile"]
         self.many = 0
@@ -94,7 +94,7 @@ class Program:
         once: Json = {"name": "main", "image": self.image, "imagePullPolicy": "Never", "args": self.arguments}
         kubernetes.batch.v1.Job(
             "once",
-            metadata=metadata("once"),
+            metadata=metadata(self.job),
             spec={"backoff_limit": 0, "template": {"spec": {"restart_policy": "Never", "containers": [once]}}},
             opts=inside,
         )
@@ -174,6 +174,14 @@ def test_a_stack_lives_through_everything(stack: automation.Stack, program: Prog
 
         program.arguments = ["-version", "-quiet"]
         assert changes(stack.up().summary) == {"same": 7, "replace": 1}
+
+        # Another job, which fails, and back: the first one is still there, and stays.
+        program.job, program.arguments = "twice", ["-conf", "/nowhere"]
+        with pytest.raises(automation.CommandError, match="BackoffLimitExceeded"):
+            stack.up()
+        program.job, program.arguments = "once", ["-version", "-quiet"]
+        stack.up()
+        assert changes(stack.refresh().summary) == {"same": 8}
 
         program.command = ["-conf", "/nowhere"]
         with pytest.raises(automation.CommandError, match=r"ends again and again \(exit code 1"):

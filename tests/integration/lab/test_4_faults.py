@@ -1,32 +1,24 @@
 """What goes wrong with clusters: one clear sentence, a non-zero exit, and the next command continues."""
 
-import subprocess
 import time
-from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import yaml
 from eventually import eventually
-from live_cluster import annotate, client, kubeconfig_of, pods, what_is_left, without
-from live_stack import Stack, make_stack
+from live_cluster import annotate, client, limited_user, pods, what_is_left, without
+from live_stack import Stack, make_stack, sentence
 
 from cluster.layout import REGISTRY
+from infra.config import load_stack_config
 from infra.paths import LAB_CONTEXT
+from infra.targets.kubernetes.rights import rights_of_a_stack
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.long]
 
 SPACE = "/api/v1/namespaces/compass-lfault"
-
-
-@pytest.fixture(scope="module")
-def fragile(tmp_path_factory: pytest.TempPathFactory) -> Generator[Stack]:
-    """A small stack that is broken again and again."""
-    one = make_stack(tmp_path_factory.mktemp("fragile"), "lfault", 21000, "lab", seedPayments=10000)
-    one.demo("destroy", one.name)
-    yield one
-    one.demo("destroy", one.name)
 
 
 @pytest.fixture
@@ -36,101 +28,21 @@ def running(fragile: Stack) -> Stack:
     return fragile
 
 
-def sentence(result: "subprocess.CompletedProcess[str]") -> str:
-    assert result.returncode == 1, result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
-    return result.stderr[result.stderr.index("demo: ") :]
-
-
-def test_a_stack_that_names_no_context_touches_none(fragile: Stack) -> None:
-    fragile.configure(kubeContext="")
+def test_the_rights_that_are_asked_for_are_enough(fragile: Stack, tmp_path: Path) -> None:
+    rights = rights_of_a_stack(load_stack_config(fragile.checkout, fragile.name))
+    rules = [{"apiGroups": [one.group], "resources": [one.path], "verbs": [one.verb]} for one in rights]
+    fragile.configure(kubeconfig=str(limited_user(tmp_path, rules)))
     try:
-        assert "compass-demo:kubeContext is not set" in sentence(fragile.demo("up", fragile.name))
-    finally:
-        fragile.configure(kubeContext=LAB_CONTEXT)
-
-
-def test_a_context_that_is_not_there_is_refused_with_the_known_ones(
-    fragile: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    other: dict[str, Any] = {"contexts": [{"name": "production", "context": {}}], "current-context": "production"}
-    (tmp_path / "config").write_text(yaml.safe_dump(other))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    fragile.configure(kubeContext="staging")
-    try:
-        told = sentence(fragile.demo("up", fragile.name))
-        assert "There is no context staging in" in told
-        assert "known contexts: production" in told
-    finally:
-        fragile.configure(kubeContext=LAB_CONTEXT)
-
-
-def test_no_cluster_is_one_sentence_that_says_how_to_get_one(fragile: Stack, tmp_path: Path) -> None:
-    document = yaml.safe_load(kubeconfig_of().read_text())
-    document["clusters"][0]["cluster"]["server"] = "https://127.0.0.1:9"
-    (tmp_path / "config").write_text(yaml.safe_dump(document))
-    fragile.configure(kubeconfig=str(tmp_path / "config"))
-    try:
-        told = sentence(fragile.demo("up", fragile.name))
-        assert f"The API server of the context {LAB_CONTEXT} does not answer" in told
-        assert "./demo cluster up" in told
-    finally:
-        fragile.configure(kubeconfig=None)
-
-
-def limited_user(tmp_path: Path, verbs: list[str]) -> Path:
-    """A kubeconfig of a user who may do these things with everything in the default namespace's cluster."""
-    rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}]
-    meta = {"name": "lab-limited"}
-    for path, body in (
-        ("/apis/rbac.authorization.k8s.io/v1/clusterroles", {"kind": "ClusterRole", "rules": rules}),
-        (
-            "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-            {
-                "kind": "ClusterRoleBinding",
-                "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": meta["name"]},
-                "subjects": [{"kind": "ServiceAccount", "name": "lab-limited", "namespace": "default"}],
-            },
-        ),
-    ):
-        client().delete(f"{path}/{meta['name']}")
-        client().create(path, {"apiVersion": "rbac.authorization.k8s.io/v1", "metadata": meta, **body})
-    accounts = "/api/v1/namespaces/default/serviceaccounts"
-    if client().get(f"{accounts}/lab-limited") is None:
-        client().create(accounts, {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta})
-    request: dict[str, Any] = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {}}
-    token = client().create(f"{accounts}/lab-limited/token", request)["status"]["token"]
-    document = yaml.safe_load(kubeconfig_of().read_text())
-    document["users"][0]["user"] = {"token": token}
-    file = tmp_path / "limited"
-    file.write_text(yaml.safe_dump(document))
-    return file
-
-
-def test_missing_rights_are_named_by_verb_and_resource(fragile: Stack, tmp_path: Path) -> None:
-    fragile.configure(kubeconfig=str(limited_user(tmp_path, ["get", "list", "create"])))
-    try:
-        told = sentence(fragile.demo("up", fragile.name))
-        assert f"The user of the context {LAB_CONTEXT} lacks rights for the namespace compass-lfault" in told
-        assert "patch, delete secrets" in told
-        assert "patch, delete deployments.apps" in told
-        assert "create pods/portforward" not in told
-        assert client().get(SPACE) is None
-    finally:
-        fragile.configure(kubeconfig=None)
-
-
-def test_a_namespace_of_somebody_else_is_not_touched(fragile: Stack) -> None:
-    client().create(
-        "/api/v1/namespaces", {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "compass-lfault"}}
-    )
-    try:
-        assert "exists and is not the demo's; choose another one with" in sentence(fragile.demo("up", fragile.name))
+        fragile.succeed("up", fragile.name)
+        assert fragile.json("status", fragile.name)["ready"]
+        assert fragile.json("up", fragile.name)["changes"] == {}
+        assert fragile.succeed("logs", "sample-app", "--stack", fragile.name, "-n", "5").stdout
+        with fragile.tunnel():
+            assert requests.get(f"{fragile.settings['SAMPLE_APP_URL']}/health", timeout=30).status_code == 200
         fragile.succeed("destroy", fragile.name)
-        assert client().get(SPACE) is not None, "destroy removes what is the demo's"
+        assert what_is_left(fragile) == []
     finally:
-        client().delete(SPACE)
-        eventually(lambda: client().get(SPACE) is None, seconds=30)
+        fragile.configure(kubeconfig=None)
 
 
 def test_a_quota_that_is_too_small_says_what_is_missing(running: Stack) -> None:
@@ -148,15 +60,6 @@ def test_a_quota_that_is_too_small_says_what_is_missing(running: Stack) -> None:
     finally:
         client().delete(f"{SPACE}/resourcequotas/team")
     running.succeed("up", running.name)
-
-
-def test_a_storage_class_that_is_not_there_is_named(fragile: Stack) -> None:
-    fragile.configure(storageClass="fast")
-    try:
-        told = sentence(fragile.demo("up", fragile.name))
-        assert "no storage class fast (compass-demo:storageClass); there are lab" in told
-    finally:
-        fragile.configure(storageClass=None)
 
 
 @pytest.mark.thorough
@@ -183,16 +86,6 @@ def test_a_claim_that_is_not_bound_is_named_with_the_reason(fragile: Stack) -> N
         client().delete(f"{classes}/nobody")
     fragile.succeed("destroy", fragile.name)
     assert what_is_left(fragile) == []
-
-
-def test_a_registry_that_does_not_answer_is_one_sentence(fragile: Stack) -> None:
-    fragile.configure(imageRegistry="127.0.0.1:9")
-    try:
-        assert "The registry 127.0.0.1:9 (compass-demo:imageRegistry) does not answer" in sentence(
-            fragile.demo("up", fragile.name)
-        )
-    finally:
-        fragile.configure(imageRegistry=REGISTRY)
 
 
 @pytest.mark.thorough
@@ -225,7 +118,7 @@ def test_a_pod_that_crashes_shows_its_last_lines_and_the_next_up_continues(runni
         told = sentence(running.demo("up", running.name))
         assert "loki" in told
         assert "no_such_block" in told
-        assert time.monotonic() - started < 120
+        assert time.monotonic() - started < 180, "it waits no longer than for what may still come"
         status = {one["name"]: one for one in running_status(running)["services"]}
         assert "crashes with exit code" in status["loki"]["state"]
     finally:
@@ -238,7 +131,6 @@ def running_status(stack: Stack) -> dict[str, Any]:
     return dict(yaml.safe_load(stack.demo("status", stack.name, "--json").stdout))
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seconds", [pytest.param(2.0, marks=pytest.mark.thorough), 12.0])
 def test_the_api_server_gone_in_the_middle_of_up(fragile: Stack, seconds: float) -> None:
     fragile.succeed("destroy", fragile.name)
