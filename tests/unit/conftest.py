@@ -3,21 +3,25 @@
 # pyright: reportMissingTypeStubs=false
 # xdist has none.
 
-import asyncio
+# Pulumi's SDK is imported by what uses it: this file is also read by the process that only hands out the tests, and the
+# others start after it.
+
+from __future__ import annotations
+
 import gc
-from collections.abc import Callable, Generator
-from functools import cache
-from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from mocked_program import Program, event_loop, run_program
-from pulumi import log
-from pulumi.runtime import resource
-from pulumi.runtime.proto import source_pb2
-from pulumi_recorder import Recorder
-from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable, Generator
+
+    from mocked_program import Program
+    from pulumi_recorder import Recorder
+    from xdist.remote import Producer
 
 RENDERED = frozenset({"test_kubernetes_stacks.py", "test_parity.py", "test_program.py"})
 """Modules that look at the same rendered stacks."""
@@ -42,23 +46,9 @@ class _Side(LoadFileScheduling):
 gc.set_threshold(100_000, 20, 20)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _sdk_without_detours() -> Generator[None]:
-    """The SDK without what takes most of the time of these tests and changes nothing of what they look at."""
-    types = import_module("pulumi._types")
-    with pytest.MonkeyPatch.context() as patch:
-        # It notes where each resource was made, the whole stack.
-        patch.setattr(resource, "_get_stack_trace", source_pb2.StackTrace)
-        # It says each step to the engine; `./demo up` silences it too.
-        patch.setattr(log, "debug", _say_nothing)
-        # It looks at the same annotations again for each property of each resource.
-        for name in ("_is_union_type", "_is_optional_type"):
-            patch.setattr(types, name, cache(getattr(types, name)))
-        yield
-
-
-def _say_nothing(*_: object, **__: object) -> None:
-    """Instead of a message."""
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays until the end: no use in looking through that either."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="module", params=[False, True], ids=["up", "preview"])
@@ -68,6 +58,8 @@ def dry_run(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="module")
 def loop() -> Generator[asyncio.AbstractEventLoop]:
+    from mocked_program import event_loop  # noqa: PLC0415
+
     with event_loop() as loop:
         yield loop
 
@@ -75,5 +67,7 @@ def loop() -> Generator[asyncio.AbstractEventLoop]:
 @pytest.fixture(scope="module")
 def run(dry_run: bool, loop: asyncio.AbstractEventLoop) -> Callable[[str, Program], Recorder]:
     """Run a program to its end, resources drained, and hand over what it registered and returned."""
+    from mocked_program import run_program  # noqa: PLC0415
+
     assert not loop.is_closed()
     return lambda stack, program: run_program(stack, program, dry_run=dry_run)
