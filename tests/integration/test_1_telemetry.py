@@ -1,6 +1,7 @@
 """The stack is up: live data in all three signals, linked to each other."""
 
 import json
+import math
 import re
 import socket
 
@@ -36,22 +37,24 @@ def test_a_metric_that_this_system_has_not_is_an_empty_result_and_no_error(telem
     assert telemetry.promql(query) == []
 
 
-def test_payments_flow_within_the_service_level(telemetry: Telemetry) -> None:
-    def rate() -> float:
-        (sample,) = telemetry.promql('sum(rate(client_requests_total{outcome="success"}[30s]))') or [
-            {"value": [0, "0"]}
-        ]
-        return float(sample["value"][1])
+def value(telemetry: Telemetry, query: str) -> float:
+    """The one value of a query; not a number while there is none."""
+    found = telemetry.promql(query)
+    return float(found[0]["value"][1]) if found else math.nan
 
-    assert eventually(lambda: rate() > 15, seconds=60)
-    (ratio,) = telemetry.promql("payment:client_success:ratio_30s")
-    assert float(ratio["value"][1]) >= 0.995
-    (p95,) = telemetry.promql("payment:client_latency_seconds:p95_30s")
-    assert float(p95["value"][1]) < 0.3
+
+def test_payments_flow_within_the_service_level(telemetry: Telemetry) -> None:
+    """Eventually: the first half minute of a stack has cold caches in it, and rates of half a minute remember it."""
+    assert eventually(
+        lambda: value(telemetry, 'sum(rate(client_requests_total{outcome="success"}[30s]))') > 15, seconds=90
+    )
+    assert eventually(lambda: value(telemetry, "payment:client_success:ratio_30s") >= 0.995, seconds=90)
+    assert eventually(lambda: value(telemetry, "payment:client_latency_seconds:p95_30s") < 0.3, seconds=90)
 
 
 def test_no_alert_fires_on_a_healthy_stack(telemetry: Telemetry) -> None:
-    assert telemetry.promql('ALERTS{alertstate="firing"}') == []
+    """Eventually: one about the start of a stack on a busy machine may still have its minute to go."""
+    assert eventually(lambda: telemetry.promql('ALERTS{alertstate="firing"}') == [], seconds=90)
 
 
 def test_loki_has_the_services_logs(telemetry: Telemetry) -> None:
@@ -69,11 +72,17 @@ def test_one_trace_is_followed_from_exemplar_to_trace_to_log_line(telemetry: Tel
     query = 'http_request_duration_seconds_bucket{route="/payment"}'
     exemplar = eventually(lambda: telemetry.exemplars(query, seconds=60))[-1]
     trace_id = exemplar["labels"]["trace_id"]
-    spans = eventually(lambda: telemetry.trace(trace_id))
-    assert exemplar["labels"]["span_id"] in {span["spanID"] for span in spans}
-    tags = {tag["key"]: tag["value"] for span in spans for tag in span["tags"]}
-    assert tags["db.system.name"] == "postgresql"
-    assert tags["http.route"] == "/payment"
+
+    def in_the_trace() -> bool:
+        # A trace becomes visible span by span: what ended first comes first.
+        spans = telemetry.trace(trace_id)
+        tags = {tag["key"]: tag["value"] for span in spans for tag in span["tags"]}
+        return exemplar["labels"]["span_id"] in {span["spanID"] for span in spans} and (
+            tags.get("db.system.name"),
+            tags.get("http.route"),
+        ) == ("postgresql", "/payment")
+
+    assert eventually(in_the_trace)
     lines = eventually(lambda: telemetry.logql(f'{{service="payment-service"}} | trace_id="{trace_id}"'))
     assert json.loads(lines[0][1])["trace_id"] == trace_id
 
@@ -89,8 +98,7 @@ def test_a_payment_of_ours_is_in_every_signal(stack: Stack, telemetry: Telemetry
     assert answer.status_code == 200
     assert answer.json()["status"] == "completed"
     trace_id = traceparent.split("-")[1]
-    spans = eventually(lambda: telemetry.trace(trace_id))
-    assert any(re.match("INSERT", span["operationName"]) for span in spans)
+    assert eventually(lambda: any(span["operationName"].startswith("INSERT") for span in telemetry.trace(trace_id)))
     assert eventually(lambda: telemetry.logql(f'{{service="payment-service"}} | trace_id="{trace_id}"'))
 
 
