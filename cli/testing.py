@@ -35,7 +35,7 @@ class Stage:
 
 
 _PYTEST = ("-m", "pytest", "--durations=5", "--durations-min=2")
-_SIDE_BY_SIDE = (*_PYTEST, "--numprocesses=logical", "--dist=loadgroup")
+_SIDE_BY_SIDE = (*_PYTEST, "--numprocesses=logical", "--dist=loadfile")
 """For tests that share nothing but the processor."""
 _ELSEWHERE = tuple(f"--ignore=tests/integration/{folder}" for folder in ("incidents", "kubernetes", "lab", "provider"))
 """Folders that are for the lab cluster, or a suite of their own."""

@@ -50,12 +50,14 @@ def recipes(config: DemoConfig) -> tuple[Recipe, ...]:
         return tuple(_own(role, python) for role in _OWN)
     base = base_image()
     python = Recipe(name="python", dockerfile="python", base=base)
+    # Once: each look at it reads every file that goes into it.
+    interpreter = python.image
     return (
         python,
         Recipe(name="postgres", dockerfile="postgres", base=base),
         Recipe(name="alertmanager", dockerfile="alertmanager", base=base),
         *(_program(role, folder) for role, folder in _PROGRAMS.items()),
-        *(_own(role, python.image) for role in _OWN),
+        *(_own(role, interpreter) for role in _OWN),
     )
 
 

@@ -1,6 +1,7 @@
 """The stack is up: live data in all three signals, linked to each other."""
 
 import json
+import math
 import re
 import socket
 
@@ -36,25 +37,24 @@ def test_a_metric_that_this_system_has_not_is_an_empty_result_and_no_error(telem
     assert telemetry.promql(query) == []
 
 
+def value(telemetry: Telemetry, query: str) -> float:
+    """The one value of a query; not a number while there is none."""
+    found = telemetry.promql(query)
+    return float(found[0]["value"][1]) if found else math.nan
+
+
 def test_payments_flow_within_the_service_level(telemetry: Telemetry) -> None:
-    def rate() -> float:
-        (sample,) = telemetry.promql('sum(rate(client_requests_total{outcome="success"}[30s]))') or [
-            {"value": [0, "0"]}
-        ]
-        return float(sample["value"][1])
-
-    def value(query: str) -> float:
-        (sample,) = telemetry.promql(query)
-        return float(sample["value"][1])
-
-    assert eventually(lambda: rate() > 15, seconds=60)
-    assert eventually(lambda: value("payment:client_success:ratio_30s") >= 0.995, seconds=60)
-    # The first payments of a stack meet cold caches, and the window has them for half a minute.
-    assert eventually(lambda: value("payment:client_latency_seconds:p95_30s") < 0.3, seconds=90)
+    """Eventually: the first half minute of a stack has cold caches in it, and rates of half a minute remember it."""
+    assert eventually(
+        lambda: value(telemetry, 'sum(rate(client_requests_total{outcome="success"}[30s]))') > 15, seconds=90
+    )
+    assert eventually(lambda: value(telemetry, "payment:client_success:ratio_30s") >= 0.995, seconds=90)
+    assert eventually(lambda: value(telemetry, "payment:client_latency_seconds:p95_30s") < 0.3, seconds=90)
 
 
 def test_no_alert_fires_on_a_healthy_stack(telemetry: Telemetry) -> None:
-    assert telemetry.promql('ALERTS{alertstate="firing"}') == []
+    """Eventually: one about the start of a stack on a busy machine may still have its minute to go."""
+    assert eventually(lambda: telemetry.promql('ALERTS{alertstate="firing"}') == [], seconds=90)
 
 
 def test_loki_has_the_services_logs(telemetry: Telemetry) -> None:

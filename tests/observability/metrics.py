@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Final
 
 import promql_parser
@@ -53,15 +54,17 @@ OWN: Final = frozenset(
 )
 
 
-def recorded() -> set[str]:
+@cache
+def recorded() -> frozenset[str]:
     """Return the names that the recording rules make."""
-    return {rule["record"] for group in rule_groups() for rule in group["rules"] if "record" in rule}
+    return frozenset(rule["record"] for group in rule_groups() for rule in group["rules"] if "record" in rule)
 
 
-def exported_by_the_database() -> set[str]:
+@cache
+def exported_by_the_database() -> frozenset[str]:
     """Return the exporter's names in any dialect; the rule tests feed exactly what real exporters were seen to say."""
     series = [*DATABASE, *APPLICATION, *(one for dialect in DIALECTS.values() for one in dialect)]
-    return {name.partition("{")[0] for name in (*(one.name for one in series), *HEALTHY)}
+    return frozenset(name.partition("{")[0] for name in (*(one.name for one in series), *HEALTHY))
 
 
 def used(expression: str) -> set[str]:

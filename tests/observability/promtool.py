@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -48,6 +49,7 @@ def counter(name: str, per_second: float, scrapes: int = 60) -> Series:
     return Series(name, f"0+{per_second * SCRAPE_SECONDS}x{scrapes}")
 
 
+@cache
 def rule_groups() -> list[dict[str, Any]]:
     """Return every group of every rule file."""
     return [group for path in sorted(RULES.glob("*.yml")) for group in yaml.safe_load(path.read_text())["groups"]]

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from functools import cache
 from typing import Any
 
 import pytest
@@ -21,6 +22,7 @@ from infra.topology.site import Site
 STACKS = stack_names(REPOSITORY)
 
 
+@cache
 def topology_of(stack: str, **changes: object) -> Topology:
     config = load_stack_config(REPOSITORY, stack).model_copy(update=changes)
     return demo_topology(Site(stack=stack, config=config, images=images(config)))

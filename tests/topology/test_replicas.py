@@ -1,5 +1,7 @@
 """Several replicas: what the topology says then, and that one replica is as if there were no such thing."""
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 import pytest
@@ -11,15 +13,21 @@ from infra.config import DemoConfig, load_stack_config
 from infra.paths import REPOSITORY
 from infra.topology import names
 from infra.topology.demo import demo_topology
-from infra.topology.model import File, Service, Topology
+from infra.topology.model import File, Image, Service, Topology
 from infra.topology.site import Site
 
 POOL_DEFAULT, LIMIT_DEFAULT = 12, 40
 
 
+@cache
+def images_of_airgap() -> Mapping[str, Image]:
+    """Their versions are digests of the whole checkout, and replicas are no part of it."""
+    return images(load_stack_config(REPOSITORY, "airgap"))
+
+
 def topology_of(**changes: object) -> Topology:
     config = load_stack_config(REPOSITORY, "airgap").model_copy(update=changes)
-    return demo_topology(Site(stack="airgap", config=config, images=images(config)))
+    return demo_topology(Site(stack="airgap", config=config, images=images_of_airgap()))
 
 
 def text(service: Service, path: str) -> str:
