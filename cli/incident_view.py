@@ -7,10 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rich.console import Console, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 __all__ = ["Watcher", "matrix", "watching"]
 
@@ -109,16 +110,18 @@ def watching(title: str) -> Generator[Watcher]:
         yield watcher
 
 
-def matrix(results: list[dict[str, Any]]) -> Table:
-    """The table of seconds by signal.
+def matrix(results: list[dict[str, Any]]) -> RenderableType:
+    """The table of seconds by signal, and below it the faults; no wider than 80 columns.
 
     Args:
         results: of ``verify``.
     """
     table = Table(box=None, padding=(0, 2, 0, 0))
-    columns = ("", "incident", *(f"{signal} s" for signal in _SIGNALS), "recovery s", "healthy s", "fault")
-    for column in columns:
-        table.add_column(column, justify="right" if column.endswith(" s") else "left", overflow="fold")
+    table.add_column("")
+    table.add_column("seconds until", no_wrap=True)
+    for column in (*_SIGNALS, "recovery", "healthy"):
+        table.add_column(column, justify="right")
+    by_fault: dict[str, list[str]] = {}
     for result in results:
         seconds = result["seconds"]
         table.add_row(
@@ -127,9 +130,16 @@ def matrix(results: list[dict[str, Any]]) -> Table:
             *(_number(seconds.get(signal)) for signal in _SIGNALS),
             _number(seconds.get("recovery")),
             _number(seconds.get("healthy")),
-            escape(result["fault"] or ""),
         )
-    return table
+        if result["fault"]:
+            by_fault.setdefault(result["fault"], []).append(result["name"])
+    faults = [Text(_named(fault, names)) for fault, names in by_fault.items()]
+    return Group(table, *faults)
+
+
+def _named(fault: str, names: list[str]) -> str:
+    """A fault and whose it is, which its own sentence may say."""
+    return fault if fault.startswith(f"{names[0]} ") and len(names) == 1 else f"{', '.join(names)}: {fault}"
 
 
 def _numbers(event: dict[str, Any]) -> str:

@@ -119,6 +119,7 @@ def _wrong_shape(incident: Incident) -> list[str]:
             f"the folder is called {incident.folder.name}, not as the incident.",
         ),
         (bool(incident.title and incident.summary), "title and summary must say something."),
+        (sum(step.meets_after is not None for step in incident.steps) != 1, "a step meets another, and there is none."),
     ]
     if incident.kind is Kind.CONTROL:
         checks.append((not (incident.steps or incident.alert), "a control has neither steps nor an alert."))

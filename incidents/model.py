@@ -90,6 +90,8 @@ class Step:
         repeat: whether and how it runs again; None: once.
         sessions: how many sessions run it side by side.
         optional_sessions: whether it is enough that one of them comes to be (a limit stops the others).
+        meets_after: after so many of its statements the session goes on only when every other step that meets has come
+            as far, once; None: it waits for nobody.
     """
 
     file: str
@@ -98,6 +100,7 @@ class Step:
     repeat: Repeat | None = None
     sessions: int = 1
     optional_sessions: bool = False
+    meets_after: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,7 +156,7 @@ class Evidence:
         name: two to four words, for the live view and the tables.
         query: PromQL or LogQL, an instant query whose largest value counts (none: 0); or TraceQL, of which the matching
             traces of the last ``window_seconds`` are counted. ``$slow`` stands for a duration: four times the p95 of
-            payments before, at least 100 ms.
+            payments before, at least 100 ms; ``$long`` for half of it.
         shows: one sentence: what it must show, and why.
         compares: against the baseline.
         window_seconds: for TraceQL.

@@ -1,12 +1,16 @@
 """Two jobs meet once on two rows, PostgreSQL ends one of them, and it does its work again: as it should be.
 
-Each reads two million rows between its two locks, so that both have the first before either asks for the second. They
-are rows of merchants, of which payments need only locks that these do not exclude.
+Both have their first lock before either asks for the second. They are rows of merchants, of which payments need only
+locks that these do not exclude.
 """
 
 from pathlib import Path
 
 from incidents.model import Compares, Evidence, Incident, Kind, Login, Repeat, Signal, Step
+
+_UNTIL_DONE = Repeat(pause_seconds=1, until_success=True)
+_FIRST_LOCK = 2
+"""Statements of each: BEGIN, and the one that locks its first row."""
 
 INCIDENT = Incident(
     name="decoy-one-deadlock",
@@ -20,8 +24,8 @@ INCIDENT = Incident(
         "That one tries again and succeeds. No customer was involved.",
     ),
     steps=(
-        Step(file="raise_fees.sql", login=Login.BACKFILL, repeat=Repeat(pause_seconds=1, until_success=True)),
-        Step(file="rename.sql", login=Login.MIGRATION, repeat=Repeat(pause_seconds=1, until_success=True)),
+        Step(file="raise_fees.sql", login=Login.BACKFILL, repeat=_UNTIL_DONE, meets_after=_FIRST_LOCK),
+        Step(file="rename.sql", login=Login.MIGRATION, repeat=_UNTIL_DONE, meets_after=_FIRST_LOCK),
     ),
     evidence=(
         Evidence(

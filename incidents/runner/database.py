@@ -14,7 +14,7 @@ from incidents.model import Login
 from incidents.runner.problems import UnreachableError
 from incidents.runner.settings import RunnerSettings, read_secret
 
-__all__ = ["FAULTS", "LOGINS", "Database", "split"]
+__all__ = ["FAULTS", "LOGINS", "Database", "read_statements", "split"]
 
 LOGINS: Final = {
     # login -> (role, application_name)
@@ -112,7 +112,8 @@ class Database:
         """
         session = await self.open(login)
         try:
-            await execute(session, file)
+            for statement in await read_statements(file):
+                await session.execute(statement)
         finally:
             session.terminate()
 
@@ -132,8 +133,7 @@ class Database:
             start = await operator.fetchval(_END_OF_LOG)
         finally:
             operator.terminate()
-        script = await asyncio.to_thread(file.read_text, encoding="utf-8")
-        command = split(script)[0].replace("$lsn", str(start))
+        command = (await read_statements(file))[0].replace("$lsn", str(start))
         session = await self.open(Login.STANDBY)
         try:
             async with asyncio.timeout(3 * _STANDBY_SECONDS):
@@ -165,8 +165,6 @@ class Database:
             session.terminate()
 
 
-async def execute(session: Connection, file: Path) -> None:
-    """Run a script in an open session."""
-    script = await asyncio.to_thread(file.read_text, encoding="utf-8")
-    for statement in split(script):
-        await session.execute(statement)
+async def read_statements(file: Path) -> list[str]:
+    """The statements of a script's file."""
+    return split(await asyncio.to_thread(file.read_text, encoding="utf-8"))

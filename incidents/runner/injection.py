@@ -8,7 +8,7 @@ import structlog
 from payment_service.store.driver import Connection
 
 from incidents.model import Incident, Login, Repeat, Step
-from incidents.runner.database import FAULTS, Database, execute
+from incidents.runner.database import FAULTS, Database, read_statements
 
 __all__ = ["Injection", "holds_sessions"]
 
@@ -35,6 +35,8 @@ class Injection:
         self._database = database
         self._sessions: list[Connection] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._expected = {step.file for step in incident.steps if step.meets_after is not None}
+        self._met = asyncio.Event()
 
     async def begin(self) -> None:
         """Run the steps in order; what is repeated or held goes on afterwards.
@@ -80,10 +82,23 @@ class Injection:
             return
         session = await self._database.open(step.login)
         self._sessions.append(session)
-        await execute(session, file)
+        await self._execute(step, session, file)
         if not step.held:
             self._sessions.remove(session)
             session.terminate()
+
+    async def _execute(self, step: Step, session: Connection, file: Path) -> None:
+        for number, statement in enumerate(await read_statements(file)):
+            if number == step.meets_after:
+                await self._meet(step)
+            await session.execute(statement)
+
+    async def _meet(self, step: Step) -> None:
+        """Wait for the other steps that meet; afterwards nobody waits again."""
+        self._expected.discard(step.file)
+        if not self._expected:
+            self._met.set()
+        await self._met.wait()
 
     async def _repeat(self, step: Step, repeat: Repeat, file: Path, first: asyncio.Event) -> None:
         """Until cancelled; a session that is lost is opened anew, as a job under a supervisor would."""
@@ -95,7 +110,7 @@ class Injection:
                         session = await self._database.open(step.login)
                         self._sessions.append(session)
                     first.set()
-                    await execute(session, file)
+                    await self._execute(step, session, file)
                     if repeat.until_success:
                         return
                     if step.held:

@@ -110,7 +110,7 @@ def _key(evidence: Evidence) -> str:
 
 
 def _query(evidence: Evidence, slow_ms: int) -> str:
-    return evidence.query.replace("$slow", f"{slow_ms}ms")
+    return evidence.query.replace("$slow", f"{slow_ms}ms").replace("$long", f"{slow_ms // 2}ms")
 
 
 def _extreme(evidence: Evidence, values: list[float]) -> float:

@@ -212,6 +212,7 @@ class Operations:
             await self._end_verified(incident, report, result)
         except (RefusedError, NotRecoveredError) as error:
             result["fault"] = f"{result['fault'] or ''} {error}".strip()
+            await self._end_again(incident, report, result)
         if not result["fault"] and (result["leaks"] or result["confused_with"]):
             result["fault"] = "; ".join([*result["leaks"], *result["confused_with"]])
         return result
@@ -232,6 +233,17 @@ class Operations:
         if fault is not None:
             raise NotRecoveredError(f"{incident.name} has ended, but after {watch.seconds:.0f} s {fault}.")
         result["seconds"]["healthy"] = round(recovered + watch.seconds, 1)
+
+    async def _end_again(self, incident: Incident, report: Report, result: dict[str, Any]) -> None:
+        """What did not recover in its time stays a fault, but must not keep the next incident from starting."""
+        if incident.name not in [one.name for one in self._engine.state.active()]:
+            return
+        try:
+            seconds = await self._engine.end(incident, report, outcome="not recovered in time, ended again")
+        except NotRecoveredError:
+            result["fault"] += " Ended again, it is still there."
+        else:
+            result["fault"] += f" Ended again, the baseline was back after {seconds:.0f} s."
 
     async def watch_nothing(self, seconds: float, report: Report) -> dict[str, Any]:
         """Look for every incident's evidence while nothing is injected.

@@ -93,7 +93,7 @@ class Prover:
     ) -> None:
         """Each piece by itself: one store that is slow to search must not hide what the others show."""
 
-        async def look(piece: Evidence) -> None:
+        async def look(piece: Evidence) -> str | None:
             in_a_row, value, fault = 0, None, ""
             while in_a_row < _IN_A_ROW:
                 try:
@@ -102,15 +102,16 @@ class Prover:
                     fault = f" ({error})"
                 in_a_row = in_a_row + 1 if not fault and piece.compares.holds(value, baseline.of(piece)) else 0
                 if not in_a_row and watch.seconds >= limit:
-                    proof.missing.append(f"{piece.signal}: {piece.name}{fault}")
                     report(_line("missing", piece, baseline) | {"value": value})
-                    return
+                    return f"{piece.signal}: {piece.name}{fault}"
                 if in_a_row < _IN_A_ROW:
                     await asyncio.sleep(_POLL_SECONDS)
             proof.seconds[piece.name] = watch.seconds
             report(_line("seen", piece, baseline) | {"value": value, "seconds": watch.seconds})
+            return None
 
-        await asyncio.gather(*(look(piece) for piece in evidence))
+        missing = await asyncio.gather(*(look(piece) for piece in evidence))
+        proof.missing += [sentence for sentence in missing if sentence is not None]
 
     async def _values(self, evidence: Iterable[Evidence], baseline: Baseline) -> dict[str, float | None]:
         pieces = list(evidence)

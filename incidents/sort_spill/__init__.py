@@ -1,33 +1,31 @@
-"""An export sorts more than its memory holds, and does so without a pause.
+"""A trigger on payments sorts more than its memory holds, once for each payment.
 
-Measured on a million payments: the last thirty days are 335,000 rows, of which each page of the export sorts 14 MB on
-disk, because the sort may use 4 MB. Page 51 of it needs 10 MB if it may keep only what it has to show.
+Measured on a million payments: one sort takes 120,000 rows, of which it writes 3 MB to a temporary file. In memory it
+takes about as long: the sort costs, not the disk. With an index in its order it reads some ten thousand entries.
 """
 
 from pathlib import Path
 
-from incidents.model import Alert, Compares, Evidence, Fix, Incident, Login, Oracle, Repeat, Signal, Step
+from incidents.model import Alert, Compares, Evidence, Fix, Incident, Login, Oracle, Signal, Step
+
+__all__ = ["INCIDENT"]
 
 INCIDENT = Incident(
     name="sort-spill",
     title="Sorts do not fit into memory",
     rank=10,
     summary=(
-        "Payments have become slower, every route a little, none of them more than the others. Their own "
-        "statements and plans "
-        "are the same as before; the machine is busier."
+        "Since a small migration of the fraud team, paying takes several times as long. Other routes are hardly slower"
+        ", and nothing of the service was released."
     ),
     causes=(
-        (
-            "The finance department's export reads the payments of a month page by page, the largest first, in "
-            "three sessions."
-        ),
-        "No index gives that order, so each page sorts a third of a million rows to show a thousand.",
-        "A sort may use 4 MB (work_mem) and needs more, so it writes 14 MB of temporary files for each page.",
-        "Sorting, writing and reading take the processor and the disk from everybody else.",
-        "Customers wait longer for their payments.",
+        "A migration added a trigger to payments, which announces payments that are among the thousand largest lately.",
+        "No index gives payments by their amount, so for each payment it sorts 120,000 rows to find the thousandth.",
+        "A sort may use 4 MB (work_mem) and needs more, so it writes 3 MB of temporary files, ten times a second.",
+        "Reading, sorting and writing take a good part of a processor, within the INSERT of each payment.",
+        "Customers wait longer for their payments, and whoever shares the processors waits with them.",
     ),
-    steps=(Step(file="export.sql", login=Login.EXPORT, sessions=4, repeat=Repeat(pause_seconds=0.1)),),
+    steps=(Step(file="migration.sql", login=Login.MIGRATION),),
     evidence=(
         Evidence(
             signal=Signal.METRICS,
@@ -40,38 +38,30 @@ INCIDENT = Incident(
             signal=Signal.LOGS,
             name="temporary files",
             query='sum(count_over_time({app="postgres"} |= "temporary file: path" [30s]))',
-            shows="Each file is logged with its size and the statement that wrote it: the export's.",
+            shows="Each file is logged with its size, the INSERT of a payment, and the statement of the trigger in it.",
             compares=Compares.rises(margin=3),
         ),
         Evidence(
             signal=Signal.TRACES,
-            name="slow requests",
-            query='{ resource.service.name = "payment-service" && kind = server && duration > $slow }',
-            shows="Requests of every kind take several times as long as usual, and no statement of theirs stands out.",
+            name="long INSERT payments",
+            query='{ resource.service.name = "payment-service" && name = "INSERT payments" && duration > $long }',
+            shows="The same statement text as ever, but its database span is longer than whole payments were.",
             compares=Compares.rises(2, margin=2),
         ),
     ),
     alert=Alert(name="TempFiles"),
     right_fixes=(
         Fix(
-            does=(
-                "Build an index that gives the export's order and holds its columns, with CREATE INDEX CONCURRENTLY."
-            ),
+            does="CREATE INDEX CONCURRENTLY on payments (amount_minor DESC, id).",
             because=(
-                "The export then reads its page from the index and sorts nothing. Without the columns it would "
-                "look up a hundred thousand rows one by one, which is slower than the sort."
+                "The trigger then reads the largest payments from the index, stops at the thousandth and sorts nothing;"
+                " nobody waits while it is built."
             ),
             folder="fixes/index_for_the_order",
         ),
         Fix(
-            does=(
-                "ALTER ROLE payments_owner SET work_mem = '16MB', and end the export's sessions so that they "
-                "connect anew."
-            ),
-            because=(
-                "The rows that a page needs fit into 10 MB; the setting is for this role only, and only new "
-                "sessions have it."
-            ),
+            does="Keep the thousandth amount in a table that a job renews, and let the trigger read that.",
+            because="The rule stays, and a payment no longer pays for the sort.",
         ),
     ),
     unsafe_fixes=(
@@ -81,39 +71,43 @@ INCIDENT = Incident(
             folder="fixes/blocking_index",
         ),
         Fix(
-            does="Raise work_mem for everybody, to 256 MB.",
+            does="Raise work_mem, for the service's role or for everybody.",
             because=(
-                "Every sort of every session may use that much; a few at a time are more than the server has, "
-                "and the kernel ends it."
+                "The files are gone and the alert with them, but sorting in memory takes as long; and each of the "
+                "pool's sessions may use that much, of which the server has little."
             ),
+        ),
+        Fix(
+            does="Drop the trigger.",
+            because="Payments are quick again, and the fraud team no longer hears of large ones.",
         ),
     ),
     oracle=Oracle(
         sql=(
-            "SELECT EXISTS (SELECT FROM pg_index WHERE indrelid = 'payments'::regclass AND indisvalid "
+            "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'payments_announce_large' AND tgenabled <> 'D') "
+            "AND (EXISTS (SELECT FROM pg_index WHERE indrelid = 'payments'::regclass AND indisvalid "
             r"AND pg_get_indexdef(indexrelid) ~ '\(amount_minor( DESC)?, id') "
-            "OR EXISTS (SELECT FROM pg_roles, unnest(rolconfig) AS setting WHERE rolname = 'payments_owner' "
-            "AND setting ~ '^work_mem=[0-9]+ *[kMG]B$' AND pg_size_bytes(split_part(setting, '=', 2)) >= 12 * "
-            "1024 * 1024)"
+            r"OR EXISTS (SELECT FROM pg_proc WHERE proname = 'announce_large_payment' AND prosrc !~* '\mover\s*\('))"
         ),
-        says="A valid index begins with amount_minor and id, or the export's role may sort in 12 MB or more.",
+        says=(
+            "The trigger is there, and a valid index of payments begins with amount_minor and id, or the trigger ranks "
+            "nothing any more."
+        ),
     ),
     ask=(
-        "Everything is a little slower: what else is running on the database?",
+        "Payments take longer since the last migration: where does the time go?",
         "Which statement writes temporary files, and how large are they?",
         "Would you raise work_mem?",
     ),
     finds=(
-        "finance-export sorts the month's payments by amount for every page and spills 14 MB each time: "
-        "temporary bytes and files "
-        "rise from zero, the log names the statement. A covering index in its order, built concurrently, ends "
-        "the sort; "
-        "work_mem for this role alone would do as well, for the whole server it is dangerous."
+        "The INSERT of a payment spends its time in the trigger payments_announce_large, which sorts 120,000 payments "
+        "by amount and spills 3 MB each time: temporary bytes and files rise from zero, the log names the trigger's "
+        "statement in the context of the INSERT. An index on (amount_minor DESC, id), built concurrently, ends the "
+        "sort; more work_mem would only hide it."
     ),
     bound=(
-        "Each session's temporary files are 14 MB and go with the statement; temp_file_limit would stop a "
-        "session at 2 GB. Memory: "
-        "work_mem for each of four sorts."
+        "A sort's temporary file has 3 MB and goes with the statement; temp_file_limit would stop a session at 2 GB. "
+        "Memory: work_mem for each session of the pool that is paying. The index of the fix has 30 MB, until recovery."
     ),
     folder=Path(__file__).parent,
 )

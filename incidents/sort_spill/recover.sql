@@ -1,6 +1,10 @@
-ALTER ROLE payments_owner RESET work_mem;
+ALTER ROLE payment_app RESET work_mem;
 ALTER SYSTEM RESET work_mem;
 SELECT pg_reload_conf();
+-- Brief, so that nobody waits long behind them.
+SET lock_timeout = '10s';
+DROP TRIGGER IF EXISTS payments_announce_large ON payments;
+DROP FUNCTION IF EXISTS announce_large_payment();
 DO $$
 DECLARE
     extra regclass;
@@ -15,3 +19,4 @@ BEGIN
     END LOOP;
 END
 $$;
+RESET lock_timeout;

@@ -46,6 +46,7 @@ def make_incident(folder: Path, name: str = "things-lost", **changes: Any) -> In
             piece(Signal.METRICS, "metric"),
             piece(Signal.LOGS, "line"),
             piece(Signal.TRACES, "{ duration > $slow }"),
+            piece(Signal.TRACES, "{ duration > $long }"),
         ),
         "alert": Alert(name="ThingsLost"),
         "oracle": Oracle(sql="SELECT fixed", says="things are found.", settings={"counter_shards": 8}),

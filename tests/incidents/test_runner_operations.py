@@ -16,6 +16,7 @@ from tests.incidents.support import make_runner, piece, until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from incidents.model import Login
     from tests.incidents.support import Runner
 
 pytestmark = pytest.mark.anyio
@@ -39,7 +40,7 @@ async def test_a_start_proves_each_signal_and_leaves_the_incident_active(runner:
 
 async def test_a_query_for_slow_things_measures_against_the_baseline(runner: Runner) -> None:
     await start(runner)
-    assert "{ duration > 100ms }" in runner.world.asked
+    assert {"{ duration > 100ms }", "{ duration > 50ms }"} <= set(runner.world.asked)
 
 
 async def test_what_does_not_show_is_ended_and_named(runner: Runner) -> None:
@@ -164,6 +165,28 @@ async def test_verify_tells_leaks_and_look_alikes(runner: Runner, monkeypatch: p
     result = await runner.operations.verify(hidden, ANNA, runner.report, shared=False)
     assert result["confused_with"] == ["'m shows' does not tell it from things-lost"]
     assert result["fault"]
+
+
+async def test_verify_ends_again_what_did_not_recover(runner: Runner) -> None:
+    runner.world.sticks = True
+    result = await runner.operations.verify(runner.incident, ANNA, runner.report, shared=False)
+    assert not result["recovered"]
+    assert result["fault"].count("things-lost was ended. After") == 1
+    assert result["fault"].endswith("Ended again, it is still there.")
+    assert [one.name for one in runner.state.active()] == ["things-lost"]
+
+
+async def test_what_recovers_late_keeps_no_other_from_starting(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def recovers_the_second_time(_login: Login, file: Path) -> None:
+        runner.database.scripts.append(file.name)
+        if len(runner.database.scripts) > 1:
+            runner.world.injected.clear()
+
+    monkeypatch.setattr(runner.database, "run", recovers_the_second_time)
+    result = await runner.operations.verify(runner.incident, ANNA, runner.report, shared=False)
+    assert not result["recovered"]
+    assert "Ended again, the baseline was back after" in result["fault"]
+    assert runner.state.active() == []
 
 
 async def test_a_store_that_cannot_be_searched_is_a_fault_and_the_incident_is_ended(runner: Runner) -> None:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from incidents.catalog import catalog
+from incidents.catalog import catalog, find
 from incidents.model import Incident, Login
 from incidents.runner.damage import Damage
 from incidents.runner.database import LOGINS, Database
 from incidents.runner.injection import Injection
 from incidents.runner.recovery import Recovery
 from incidents.runner.settings import RunnerSettings
+from tests.sample_app.support import until_true
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,6 +51,14 @@ _STATE = {
     "sessions": "SELECT usename::text, application_name FROM pg_stat_activity"
     " WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
 }
+
+
+_DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+_A_PAYMENT = """
+    INSERT INTO payments (reference, amount_minor, customer_id, merchant_id, currency, status)
+    VALUES (gen_random_uuid(), 100, 1, 1, 'EUR', 'completed')
+"""
+_SPILLED = "SELECT coalesce(sum(temp_blks_written), 0)::integer FROM pg_stat_statements WHERE query ~ 'INTO payments'"
 
 
 class NoApp:
@@ -141,6 +150,52 @@ async def test_a_runner_that_was_killed_in_the_middle_leaves_nothing_that_recove
     await injection.end()
     await recover(incident, None, database)
     assert await settled(place, before) == before
+
+
+async def test_two_jobs_that_meet_are_one_deadlock(database: Database) -> None:
+    incident = find("decoy-one-deadlock")
+
+    async def deadlocks() -> int:
+        return int(str(await database.ask(_DEADLOCKS)))
+
+    async def one_more() -> bool:
+        return await deadlocks() == before + 1
+
+    before = await deadlocks()
+    injection = Injection(incident, database)
+    await injection.begin()
+    await until_true(one_more)
+    await recover(incident, injection, database)
+
+
+async def test_each_payment_sorts_on_disk_until_an_index_gives_the_order(place: Place, database: Database) -> None:
+    """The seed of the tests is a hundredth of the stack's, so the memory is less, too."""
+    incident = find("sort-spill")
+    oracle = incident.oracle
+    assert oracle is not None
+    try:
+        await Injection(incident, database).begin()
+        assert await spilled_by_a_payment(place) > 0
+        assert await database.ask(oracle.sql) is False
+        await database.run(Login.OPERATOR, incident.folder / "fixes/index_for_the_order/fix.sql")
+        assert await spilled_by_a_payment(place) == 0
+        assert await database.ask(oracle.sql) is True
+        async with place.connect() as session:
+            await session.execute("ALTER TABLE payments DISABLE TRIGGER payments_announce_large")
+        assert await database.ask(oracle.sql) is False
+    finally:
+        await recover(incident, None, database)
+
+
+async def spilled_by_a_payment(place: Place) -> int:
+    """Blocks that one INSERT writes to temporary files; it is rolled back."""
+    async with place.connect() as session:
+        before = await session.fetchval(_SPILLED)
+        await session.execute("SET work_mem = '64kB'")
+        await session.execute("BEGIN")
+        await session.execute(_A_PAYMENT)
+        await session.execute("ROLLBACK")
+        return int(await session.fetchval(_SPILLED)) - int(before)
 
 
 async def test_every_login_is_one_that_an_ordinary_job_would_have(database: Database) -> None:

@@ -85,6 +85,10 @@ def test_names_and_ranks_are_unique(make: Make) -> None:
         ({"finds": ""}, "causes, questions or answers are missing."),
         ({"bound": ""}, "it does not say what bounds the disk and memory that it takes."),
         ({"summary": ""}, "title and summary must say something."),
+        (
+            {"steps": (Step(file="inject.sql", login=Login.MIGRATION, meets_after=1),)},
+            "a step meets another, and there is none.",
+        ),
         ({"kind": Kind.DECOY}, "no alert may fire for a decoy."),
         ({"kind": Kind.CONTROL}, "a control has neither steps nor an alert."),
         (
@@ -180,11 +184,11 @@ def test_an_incident_is_found_by_its_name(monkeypatch: pytest.MonkeyPatch, make:
 @pytest.mark.parametrize("incident", INCIDENTS, ids=IDS)
 def test_evidence_asks_what_the_stores_understand(incident: Incident) -> None:
     for piece in (*incident.evidence, *(look_alike.tells for look_alike in incident.look_alikes)):
-        assert piece.query.count("$slow") in ({0, 1} if piece.signal is Signal.TRACES else {0})
+        assert piece.query.count("$") in ({0, 1} if piece.signal is Signal.TRACES else {0})
         if piece.signal is Signal.METRICS:
             assert used(piece.query) <= recorded(), f"{piece.name} uses more than recording rules"
         elif piece.signal is Signal.TRACES:
-            parse(piece.query.replace("$slow", "123ms"))
+            parse(piece.query.replace("$slow", "123ms").replace("$long", "61ms"))
         else:
             assert '{app="postgres"}' in piece.query or '{service="payment-service"}' in piece.query
 

@@ -3,8 +3,15 @@
 import json
 
 import pytest
+from chosen import choose
 from eventually import eventually
 from live_stack import Stack
+
+
+def pytest_report_header() -> str:
+    """Which incidents, and why those."""
+    choice = choose()
+    return f"incidents: {', '.join(one.name for one in choice.incidents)}\nwhy those: {choice.why}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,2 +1,1 @@
-CREATE INDEX CONCURRENTLY IF NOT EXISTS payments_amount_minor_id_idx
-    ON payments (amount_minor DESC, id) INCLUDE (merchant_id, customer_id, created_at) WHERE status = 'completed';
+CREATE INDEX CONCURRENTLY IF NOT EXISTS payments_amount_minor_id_idx ON payments (amount_minor DESC, id);
