@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from gateway.agents.times import duration, moment, shown
 from gateway.problems import Refused
+from gateway.subqueries import check_subqueries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,6 +76,10 @@ class QueryLimits:
         seconds = max(ends, default=now) - min(starts) if starts else _DEFAULT_RANGE
         lengths = [length for text in parameters.get("since", ()) if (length := _seconds(text)) is not None]
         seconds = max(seconds, *lengths) if lengths else seconds
+        # At one moment there is no start, and Prometheus counts nothing but the subquery's own range.
+        asked = seconds if starts or lengths else 0
+        for text in (text for name in _QUERIES for text in parameters.get(name, ())):
+            check_subqueries(text, range_seconds=asked, points=self._limits.points)
         if seconds > self._limits.range_seconds:
             longest = shown(self._limits.range_seconds)
             raise Refused(422, "too_large", f"the range is longer than the limit of {longest}; ask for less")

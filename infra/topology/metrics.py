@@ -7,6 +7,7 @@ from infra.topology.site import Site, secret_file
 __all__ = ["alertmanager", "postgres_exporter", "prometheus"]
 
 NOBODY = 65534
+_MOST_SAMPLES, _MOST_QUERIES = 1_000_000, 8
 
 
 # One lock on a table makes its size unreadable, and all collectors share one connection: without the time-outs a
@@ -73,9 +74,10 @@ def prometheus(site: Site) -> Service:
             "--enable-feature=exemplar-storage",
             # Targets are known one second after the start instead of five.
             "--scrape.discovery-reload-interval=1s",
-            "--query.max-samples=5000000",
+            # 16 bytes for a sample, times the queries at a time: half of the memory, should all reach the limit.
+            f"--query.max-samples={_MOST_SAMPLES}",
             "--query.timeout=30s",
-            "--query.max-concurrency=8",
+            f"--query.max-concurrency={_MOST_QUERIES}",
             "--log.level=warn",
         ),
         files=(
