@@ -235,3 +235,21 @@ def test_lokis_retention_has_room_for_its_notes(topology: Topology) -> None:
     config = yaml.safe_load(text(topology.service("loki"), "/etc/loki/loki.yaml"))
     assert config["compactor"]["retention_enabled"]
     assert "/tmp" in {scratch.path for scratch in topology.service("loki").scratch}
+
+
+def test_prometheus_cannot_be_asked_for_more_than_its_memory(topology: Topology) -> None:
+    """A sample takes 16 bytes; half of the memory is left for what it does besides."""
+    prometheus = topology.service("prometheus")
+    given = dict(argument.removeprefix("--").split("=", 1) for argument in prometheus.command)
+    samples = int(given["query.max-samples"]) * int(given["query.max-concurrency"])
+    assert samples * 16 <= prometheus.memory_mib * 2**20 / 2
+
+
+def test_lokis_parts_pass_each_other_what_its_memory_takes(topology: Topology) -> None:
+    """A message is held about three times: by who sends it, by who takes it, and as the answer."""
+    loki = topology.service("loki")
+    server = yaml.safe_load(text(loki, "/etc/loki/loki.yaml"))["server"]
+    sizes = {server["grpc_server_max_recv_msg_size"], server["grpc_server_max_send_msg_size"]}
+    # 5000 lines, the most that are asked for, of 4 kB each.
+    assert min(sizes) >= 5000 * 4096
+    assert max(sizes) * 3 <= loki.memory_mib * 2**20 / 2
