@@ -91,7 +91,7 @@ class Bounds:
             )
         return seconds
 
-    def count(self, given: int | None, *, default: int, most: int, name: str = "limit") -> int:
+    def count(self, given: int | None, *, default: int, most: int, unit: str, name: str = "limit") -> int:
         """Return how many results are wanted.
 
         Raises:
@@ -102,5 +102,5 @@ class Bounds:
         if given < 1:
             raise Refused(400, "bad_data", f"{name} must be at least 1")
         if given > most:
-            raise Refused(422, "too_large", f"{name} is more than the limit of {most}")
+            raise Refused(422, "too_large", f"{name} is more than the limit of {most} {unit}")
         return given
