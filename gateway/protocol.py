@@ -20,11 +20,11 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         """Note that the head is complete, and refuse the request if too many are served already."""
         self._in_head = False
         own, limit = self.app, self.limit_concurrency
+        # uvicorn's own answer is two words that name no limit.
+        self.limit_concurrency = None
         if limit is not None and (len(self.connections) > limit or len(self.tasks) >= limit):
-            # uvicorn's own answer is two words that name no limit.
             sentence = f"the gateway serves as many connections as its limit of {limit} connections; try again"
             self.app = Refused(503, "unavailable", sentence, headers={"Retry-After": "1"}).response()
-            self.limit_concurrency = None
         try:
             super().on_headers_complete()
         finally:

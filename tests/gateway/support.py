@@ -237,7 +237,8 @@ class RunningGateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[front])
         writer.write(b"GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         async with asyncio.timeout(60):
-            await reader.readuntil(b"\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
         return writer
 
     async def raw_get(self, front: str, target: str, *, host: str = "127.0.0.1") -> tuple[int, bytes]:

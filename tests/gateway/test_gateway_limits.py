@@ -200,6 +200,7 @@ async def test_the_bounds_of_a_request_are_named(stack: Stack) -> None:
 @pytest.mark.anyio
 async def test_too_many_connections_are_told_how_many_are_served() -> None:
     async with running(make_config(limits__connections=8)) as gateway:
+        # As many as the limit are served.
         kept = [await gateway.keep_open("main") for _ in range(8)]
         try:
             answer = await gateway.request("GET", "main", "/ready")
