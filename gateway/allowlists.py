@@ -7,7 +7,7 @@ answer to GET.
 
 from __future__ import annotations
 
-from gateway.rules import READ_OR_FORM, AllowList, Rule, api, below, pages, queries, refused
+from gateway.rules import JSON, READ_OR_FORM, AllowList, Bounded, Rule, api, below, pages, queries, refused
 
 PROMETHEUS = AllowList(
     title="Prometheus",
@@ -112,19 +112,17 @@ TEMPO = AllowList(
 
 JAEGER = AllowList(
     title="Jaeger",
-    rules=tuple(
-        api(
-            "/api/traces",
+    rules=(
+        *queries("/api/traces", "/api/dependencies", "/api/v3/traces", bounded=Bounded.JAEGER),
+        *api(
             "/api/traces/{trace_id}",
             "/api/services",
             "/api/services/{service}/operations",
             "/api/operations",
-            "/api/dependencies",
-            "/api/v3/traces",
             "/api/v3/traces/{trace_id}",
             "/api/v3/services",
             "/api/v3/operations",
-        )
+        ),
     ),
 )
 
@@ -132,7 +130,6 @@ JAEGER = AllowList(
 # Refused is what reaches past Grafana to a server behind it, beyond what that server's own front passes on, and the
 # GETs that change something.
 _GRAFANA_POSTS = (
-    "/api/ds/query",
     "/api/frontend-metrics",
     "/api/search-v2",
     "/apis/features.grafana.app/v0alpha1/namespaces/{namespace}/ofrep/v1/evaluate/{flags*}",
@@ -141,7 +138,8 @@ _GRAFANA_POSTS = (
 GRAFANA = AllowList(
     title="Grafana",
     rules=(
-        *(Rule(template=one, methods=frozenset({"POST"}), body="application/json") for one in _GRAFANA_POSTS),
+        Rule(template="/api/ds/query", methods=frozenset({"POST"}), body=JSON, json=True, bounded=Bounded.GRAFANA),
+        *(Rule(template=one, methods=frozenset({"POST"}), body=JSON) for one in _GRAFANA_POSTS),
         *below("/api/datasources/uid/prometheus/resources", PROMETHEUS.rules),
         *below("/api/datasources/proxy/uid/prometheus", PROMETHEUS.rules),
         *below("/api/datasources/proxy/uid/loki", LOKI.rules),

@@ -78,8 +78,7 @@ class Forward:
             self._tracing.server_span(headers, method=method, route=rule.template, path=path.text) as span,
         ):
             body = await self._body(rule, method, headers, receive)
-            if rule.bounded:
-                self._limits.check(scope["query_string"], body)
+            self._limits.check(rule.bounded, scope["query_string"], body)
             ask = Ask(
                 method=method,
                 path=path.raw,

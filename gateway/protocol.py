@@ -1,8 +1,10 @@
-"""uvicorn's HTTP protocol with a bound on what a caller may send before the application sees anything."""
+"""uvicorn's HTTP protocol with bounds on what a caller may send before the application sees anything."""
 
 from __future__ import annotations
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.problems import Refused
 
 # More than any URL limit of the configuration, plus room for headers.
 HEAD_BYTES = 128 * 1024
@@ -15,9 +17,18 @@ class BoundedHttpProtocol(HttpToolsProtocol):
     _in_head = True
 
     def on_headers_complete(self) -> None:
-        """Note that the head is complete; what follows is a body, which the application bounds."""
+        """Note that the head is complete, and refuse the request if too many are served already."""
         self._in_head = False
-        super().on_headers_complete()
+        own, limit = self.app, self.limit_concurrency
+        # uvicorn's own answer is two words that name no limit.
+        self.limit_concurrency = None
+        if limit is not None and (len(self.connections) > limit or len(self.tasks) >= limit):
+            sentence = f"the gateway serves as many connections as its limit of {limit} connections; try again"
+            self.app = Refused(503, "unavailable", sentence, headers={"Retry-After": "1"}).response()
+        try:
+            super().on_headers_complete()
+        finally:
+            self.app, self.limit_concurrency = own, limit
 
     def on_message_complete(self) -> None:
         """Note that another head may follow."""
@@ -30,4 +41,4 @@ class BoundedHttpProtocol(HttpToolsProtocol):
         self._head_bytes += len(data)
         super().data_received(data)
         if self._in_head and self._head_bytes > HEAD_BYTES and not self.transport.is_closing():
-            self.send_400_response("The request line and headers are too long.")
+            self.send_400_response(f"The request line and headers are longer than the limit of {HEAD_BYTES} bytes.")

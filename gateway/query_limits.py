@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
 from gateway.agents.times import duration, moment, shown
+from gateway.grafana_limits import GrafanaLimits
+from gateway.jaeger.limits import JaegerLimits
 from gateway.problems import Refused
+from gateway.rules import Bounded
+from gateway.subqueries import check_subqueries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,7 +29,7 @@ _DEFAULT_RANGE = 3600.0
 
 
 class QueryLimits:
-    """Checks the parameters that Prometheus, Loki and Tempo share.
+    """Checks the parameters that Prometheus, Loki and Tempo share, and hands those of Jaeger and Grafana on.
 
     Args:
         limits: the configured bounds.
@@ -33,25 +37,31 @@ class QueryLimits:
 
     def __init__(self, limits: AgentLimits) -> None:
         self._limits = limits
+        self._grafana = GrafanaLimits(limits)
+        self._jaeger = JaegerLimits(limits)
 
-    def check(self, query: bytes, body: bytes) -> None:
+    def check(self, bounded: Bounded, query: bytes, body: bytes) -> None:
         """Accept a request's parameters.
 
         Args:
+            bounded: in whose form they are.
             query: the query string.
             body: a form, or nothing.
 
         Raises:
             Refused: one is over its limit, which the sentence names.
         """
-        parameters: dict[str, list[str]] = {}
-        for source in (query, body):
-            try:
-                found = parse_qs(source.decode("latin-1"), max_num_fields=_FIELDS)
-            except ValueError:
-                raise Refused(422, "too_large", f"more than the limit of {_FIELDS} parameters") from None
-            for name, values in found.items():
-                parameters.setdefault(name, []).extend(values)
+        match bounded:
+            case Bounded.NOT:
+                return
+            case Bounded.GRAFANA:
+                self._grafana.check(body)
+            case Bounded.JAEGER:
+                self._jaeger.check(_parameters(query, body))
+            case Bounded.QUERY:
+                self._check(_parameters(query, body))
+
+    def _check(self, parameters: Mapping[str, Sequence[str]]) -> None:
         self._check_length(parameters)
         self._check_lines(parameters.get("limit", ()))
         self._check_range(parameters)
@@ -65,7 +75,7 @@ class QueryLimits:
     def _check_lines(self, limits: Sequence[str]) -> None:
         most = self._limits.log_lines
         if any(text.isascii() and text.isdecimal() and (len(text) > 9 or int(text) > most) for text in limits):  # noqa: PLR2004 - digits, so that no number is too long to convert
-            raise Refused(422, "too_large", f"limit is more than the limit of {most}")
+            raise Refused(422, "too_large", f"limit is more than the limit of {most} lines, series or traces")
 
     def _check_range(self, parameters: Mapping[str, Sequence[str]]) -> None:
         # Of a parameter that is given twice a back end may take either.
@@ -75,6 +85,10 @@ class QueryLimits:
         seconds = max(ends, default=now) - min(starts) if starts else _DEFAULT_RANGE
         lengths = [length for text in parameters.get("since", ()) if (length := _seconds(text)) is not None]
         seconds = max(seconds, *lengths) if lengths else seconds
+        # At one moment there is no start, and Prometheus counts nothing but the subquery's own range.
+        asked = seconds if starts or lengths else 0
+        for text in (text for name in _QUERIES for text in parameters.get(name, ())):
+            check_subqueries(text, range_seconds=asked, points=self._limits.points)
         if seconds > self._limits.range_seconds:
             longest = shown(self._limits.range_seconds)
             raise Refused(422, "too_large", f"the range is longer than the limit of {longest}; ask for less")
@@ -87,6 +101,18 @@ class QueryLimits:
                 f"the range and step make more than the limit of {self._limits.points} points per series; "
                 "take a longer step or a shorter range",
             )
+
+
+def _parameters(query: bytes, body: bytes) -> Mapping[str, Sequence[str]]:
+    parameters: dict[str, list[str]] = {}
+    for source in (query, body):
+        try:
+            found = parse_qs(source.decode("latin-1"), max_num_fields=_FIELDS)
+        except ValueError:
+            raise Refused(422, "too_large", f"more than the limit of {_FIELDS} parameters") from None
+        for name, values in found.items():
+            parameters.setdefault(name, []).extend(values)
+    return parameters
 
 
 def _time(text: str) -> float | None:

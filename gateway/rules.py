@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from gateway.problems import Refused
@@ -23,6 +24,15 @@ JSON = "application/json"
 _PLACEHOLDER = re.compile(r"\{(\w+)(\*?)\}")
 
 
+class Bounded(Enum):
+    """Whose parameters a request has: each product writes its times and counts in its own way."""
+
+    NOT = auto()
+    QUERY = auto()
+    JAEGER = auto()
+    GRAFANA = auto()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
     """A path that may be asked for.
@@ -32,14 +42,14 @@ class Rule:
         methods: the methods that read; none at all refuses the path, whatever a later rule says.
         body: the media type a POST must have.
         json: a successful answer that is not JSON (or protobuf, if asked for) is rubbish.
-        bounded: its parameters are a query's, and held to the limits of queries.
+        bounded: whether its parameters are a query's, in whose form; they are held to the limits of queries.
     """
 
     template: str
     methods: frozenset[str] = READ
     body: str = FORM
     json: bool = False
-    bounded: bool = False
+    bounded: Bounded = Bounded.NOT
     pattern: re.Pattern[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,9 +112,9 @@ def api(*templates: str, methods: frozenset[str] = READ) -> Iterable[Rule]:
     return (Rule(template=template, methods=methods, json=True) for template in templates)
 
 
-def queries(*templates: str, methods: frozenset[str] = READ) -> Iterable[Rule]:
+def queries(*templates: str, methods: frozenset[str] = READ, bounded: Bounded = Bounded.QUERY) -> Iterable[Rule]:
     """Return rules for paths that answer a query with JSON."""
-    return (Rule(template=template, methods=methods, json=True, bounded=True) for template in templates)
+    return (Rule(template=template, methods=methods, json=True, bounded=bounded) for template in templates)
 
 
 def pages(*templates: str) -> Iterable[Rule]:

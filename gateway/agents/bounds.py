@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from gateway.agents.times import duration, moment, shown
 from gateway.problems import Refused
+from gateway.subqueries import check_subqueries
 
 if TYPE_CHECKING:
     from gateway.config import AgentLimits
@@ -34,6 +35,18 @@ class Bounds:
                 413, "too_large", f"the query is longer than the limit of {self.limits.query_bytes} bytes; shorten it"
             )
         return text
+
+    def subqueries(self, query: str, *, range_seconds: float = 0) -> None:
+        """Check the points that the query's subqueries make.
+
+        Args:
+            query: PromQL.
+            range_seconds: between start and end of the whole query, 0 at one moment.
+
+        Raises:
+            Refused: too many.
+        """
+        check_subqueries(query, range_seconds=range_seconds, points=self.limits.points)
 
     def window(
         self, start: str | float | None, end: str | float | None, *, back: float, now: float
@@ -78,7 +91,7 @@ class Bounds:
             )
         return seconds
 
-    def count(self, given: int | None, *, default: int, most: int, name: str = "limit") -> int:
+    def count(self, given: int | None, *, default: int, most: int, unit: str, name: str = "limit") -> int:
         """Return how many results are wanted.
 
         Raises:
@@ -89,5 +102,5 @@ class Bounds:
         if given < 1:
             raise Refused(400, "bad_data", f"{name} must be at least 1")
         if given > most:
-            raise Refused(422, "too_large", f"{name} is more than the limit of {most}")
+            raise Refused(422, "too_large", f"{name} is more than the limit of {most} {unit}")
         return given

@@ -118,8 +118,8 @@ class ListValues:
         given = read(_List, parameters)
         check_source(given.datasourceUid, self.source)
         first, last = self.bounds.window(given.startRfc3339, given.endRfc3339, back=_HOUR, now=time.time())
-        limit = self.bounds.count(given.limit, default=_LIMIT, most=_MOST)
-        skipped = (self.bounds.count(given.page, default=1, most=_MOST, name="page") - 1) * limit
+        limit = self.bounds.count(given.limit, default=_LIMIT, most=_MOST, unit="results")
+        skipped = (self.bounds.count(given.page, default=1, most=_MOST, unit="pages", name="page") - 1) * limit
         unit = 1 if self.source == "prometheus" else 1_000_000_000
         form: dict[str, str | list[str]] = {"start": str(int(first) * unit), "end": str((int(last) + 1) * unit)}
         selectors = [selector.text() for selector in given.matches]

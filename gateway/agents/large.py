@@ -57,6 +57,9 @@ class LargeAnswers:
             async with asyncio.timeout(_WAIT_SECONDS):
                 await self._slot.acquire()
         except TimeoutError:
-            sentence = "the gateway is busy with other large answers; ask for less, or try again"
+            sentence = (
+                f"answers of more than {LARGE_BYTES // 1024} KiB are made one at a time, and the turn of this one did "
+                f"not come within {_WAIT_SECONDS:g} s; ask for less, or try again"
+            )
             raise Refused(503, "unavailable", sentence, headers={"Retry-After": "1"}) from None
         call.slot = self._slot

@@ -61,7 +61,7 @@ class LogQL:
             raise Refused(400, "bad_data", "give either duration or start and end, not both")
         back = _BACK_SECONDS if given.duration is None else duration(given.duration, "duration")
         first, last = self._bounds.window(given.start, given.end, back=back, now=time.time())
-        limit = self._bounds.count(given.limit, default=_LINES, most=self._bounds.limits.log_lines)
+        limit = self._bounds.count(given.limit, default=_LINES, most=self._bounds.limits.log_lines, unit="lines")
         form = {
             "query": query,
             "start": str(int(first * 1000) * 1_000_000),

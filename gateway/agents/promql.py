@@ -52,6 +52,7 @@ class PromQL:
         query = self._bounds.query(given.query)
         asked: dict[str, object] = {"query": query, "datasource": "prometheus"}
         if given.start is None:
+            self._bounds.subqueries(query)
             form = {"query": query}
             if given.end is not None:
                 at = moment(given.end, "end")
@@ -60,6 +61,7 @@ class PromQL:
             path = "/api/v1/query"
         else:
             first, last = self._bounds.window(given.start, given.end, back=0, now=time.time())
+            self._bounds.subqueries(query, range_seconds=last - first)
             wanted = max(_SHORTEST_STEP, (last - first) // _POINTS) if given.step is None else given.step
             step = self._bounds.step(wanted, first, last)
             form = {"query": query, "start": f"{first:.3f}", "end": f"{last:.3f}", "step": f"{step:.3f}"}

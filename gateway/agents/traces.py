@@ -91,10 +91,10 @@ class TraceSearch:
         first, last = self._bounds.window(start, end, back=_BACK_SECONDS, now=time.time())
         search = Search(
             query=asked,
-            limit=self._bounds.count(limit, default=_TRACES, most=self._bounds.limits.traces),
+            limit=self._bounds.count(limit, default=_TRACES, most=self._bounds.limits.traces, unit="traces"),
             start=first,
             end=last,
-            spans=self._bounds.count(spans, default=_SPANS_PER_SET, most=_MOST_SPANS, name="spss"),
+            spans=self._bounds.count(spans, default=_SPANS_PER_SET, most=_MOST_SPANS, unit="spans", name="spss"),
         )
         outcome = await self._store.search(search, span)
         metadata: dict[str, object] = {

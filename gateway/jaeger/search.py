@@ -19,7 +19,7 @@ from gateway.problems import Refused
 from gateway.traceql.errors import TraceQLError
 from gateway.traceql.match import Matcher
 from gateway.traceql.parser import parse
-from gateway.traceql.regex import TooCostlyError
+from gateway.traceql.regex import WORK, TooCostlyError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -193,5 +193,7 @@ class JaegerStore:
 
 def _too_costly() -> Refused:
     return Refused(
-        422, "too_large", "a regular expression of the query takes more work than a query may take; write it simpler"
+        422,
+        "too_large",
+        f"the regular expressions of the query take more work than the limit of {WORK} steps; write them simpler",
     )

@@ -12,10 +12,10 @@ from gateway.traceql.automaton import Assert, Instruction, Jump, Match, One, Spl
 from gateway.traceql.regex_syntax import parse
 from gateway.traceql.regex_tree import PatternError
 
-__all__ = ["Pattern", "PatternError", "TooCostlyError"]
+__all__ = ["WORK", "Pattern", "PatternError", "TooCostlyError"]
 
-# States that are looked at for one query: a second or two of work.
-_BUDGET = 2_000_000
+WORK = 2_000_000
+"""States that are looked at for one query: a second or two of work."""
 _REMEMBERED = 10_000
 
 _States = frozenset[int]
@@ -41,7 +41,7 @@ class Pattern:
         self._begin = self._closure([0], at_begin=True, at_end=False)
         self._moves: dict[tuple[_States, str], _States] = {}
         self._answers: dict[str, bool] = {}
-        self._left = _BUDGET
+        self._left = WORK
 
     def matches(self, text: str) -> bool:
         """Return whether the whole text matches.

@@ -7,6 +7,7 @@ from infra.topology.site import Site, secret_file
 __all__ = ["alertmanager", "postgres_exporter", "prometheus"]
 
 NOBODY = 65534
+_MOST_SAMPLES, _MOST_QUERIES = 1_000_000, 8
 
 
 # One lock on a table makes its size unreadable, and all collectors share one connection: without the time-outs a
@@ -53,6 +54,7 @@ def prometheus(site: Site) -> Service:
         names.POSTGRES_EXPORTER,
         names.LOKI,
         names.COLLECTOR_METRICS,
+        names.COLLECTOR_HTTP,  # not scraped: where its own spans go
         names.POSTGRES_LOGS_METRICS,
         names.ALERTMANAGER,
         *((names.TEMPO, names.GRAFANA, names.MCP_GRAFANA) if site.upstream else (names.JAEGER_METRICS,)),
@@ -73,9 +75,10 @@ def prometheus(site: Site) -> Service:
             "--enable-feature=exemplar-storage",
             # Targets are known one second after the start instead of five.
             "--scrape.discovery-reload-interval=1s",
-            "--query.max-samples=5000000",
+            # 16 bytes for a sample, times the queries at a time: half of the memory, should all reach the limit.
+            f"--query.max-samples={_MOST_SAMPLES}",
             "--query.timeout=30s",
-            "--query.max-concurrency=8",
+            f"--query.max-concurrency={_MOST_QUERIES}",
             "--log.level=warn",
         ),
         files=(

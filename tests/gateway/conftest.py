@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from tests.gateway.support import FakeBackend, make_config, running, serving
 
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from tests.gateway.support import RunningGateway
+
+# How fast inputs are made depends on the machine and on who else works on it.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 
 @pytest.fixture(scope="session")

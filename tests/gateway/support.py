@@ -232,6 +232,15 @@ class RunningGateway:
             with contextlib.suppress(ConnectionError, EOFError):
                 await writer.wait_closed()
 
+    async def keep_open(self, front: str) -> asyncio.StreamWriter:
+        """Open a connection that has been answered once, so that the gateway knows of it, and keep it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.ports[front])
+        writer.write(b"GET /ready HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+        async with asyncio.timeout(60):
+            head = await reader.readuntil(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 ")
+        return writer
+
     async def raw_get(self, front: str, target: str, *, host: str = "127.0.0.1") -> tuple[int, bytes]:
         """GET a request target that no client library would send; return status and answer."""
         request = f"GET {target} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {TOKEN}\r\nConnection: close\r\n\r\n"

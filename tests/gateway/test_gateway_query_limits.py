@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.config import AgentLimits
 from gateway.problems import Refused
 from gateway.query_limits import QueryLimits
+from gateway.rules import Bounded
 from tests.gateway.support import BEARER, FakeBackend, make_config, running, serving
 
 if TYPE_CHECKING:
@@ -43,15 +44,15 @@ FORM = {**BEARER, "Content-Type": "application/x-www-form-urlencoded"}
         ({"start": NOW - DAY, "end": NOW, "step": "100ms"}, "11000 points"),
         ({"start": (NOW - DAY) * 10**9, "end": NOW * 10**9, "interval": "1s"}, "11000 points"),
         ({"step": "0.1"}, "11000 points"),
-        ({"limit": "5001"}, "limit of 5000"),
-        ({"limit": "9" * 5000}, "limit of 5000"),
+        ({"limit": "5001"}, "limit of 5000 lines"),
+        ({"limit": "9" * 5000}, "limit of 5000 lines"),
     ],
 )
 def test_what_is_over_a_limit_is_refused_with_the_limit(parameters: dict[str, object], part: str) -> None:
     encoded = urlencode(parameters).encode()
     for query, body in ((encoded, b""), (b"", encoded)):
         with pytest.raises(Refused) as raised:
-            LIMITS.check(query, body)
+            LIMITS.check(Bounded.QUERY, query, body)
         assert raised.value.status in {413, 422}
         assert part in raised.value.sentence
 
@@ -73,17 +74,17 @@ def test_what_is_over_a_limit_is_refused_with_the_limit(parameters: dict[str, ob
     ],
 )
 def test_what_is_within_passes(parameters: dict[str, object]) -> None:
-    LIMITS.check(urlencode(parameters).encode(), b"")
+    LIMITS.check(Bounded.QUERY, urlencode(parameters).encode(), b"")
 
 
 def test_of_a_parameter_that_is_given_twice_both_count() -> None:
     for start in (f"start={NOW}&start=0", f"start=0&start={NOW}"):
         with pytest.raises(Refused):
-            LIMITS.check(f"{start}&end={NOW}".encode(), b"")
+            LIMITS.check(Bounded.QUERY, f"{start}&end={NOW}".encode(), b"")
     with pytest.raises(Refused):
-        LIMITS.check(b"query=up", b"query=" + b"x" * 9000)
+        LIMITS.check(Bounded.QUERY, b"query=up", b"query=" + b"x" * 9000)
     with pytest.raises(Refused, match="parameters"):
-        LIMITS.check(b"a=1&" * 500, b"")
+        LIMITS.check(Bounded.QUERY, b"a=1&" * 500, b"")
 
 
 @given(
@@ -100,7 +101,7 @@ def test_of_a_parameter_that_is_given_twice_both_count() -> None:
 )
 def test_nothing_does_more_than_be_refused(parameters: dict[str, str], body: bytes) -> None:
     with contextlib.suppress(Refused):
-        LIMITS.check(urlencode(parameters).encode(), body)
+        LIMITS.check(Bounded.QUERY, urlencode(parameters).encode(), body)
 
 
 @pytest.mark.anyio

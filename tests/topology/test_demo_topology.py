@@ -103,8 +103,15 @@ def test_every_service_is_scraped_that_has_metrics(topology: Topology) -> None:
     targets = {
         target for document in documents for job in document["scrape_configs"] for target in _targets(topology, job)
     }
-    scraped = {topology.address(endpoint) for endpoint in prometheus.connects} - {"alertmanager:9093"}
+    scraped = {topology.address(endpoint) for endpoint in prometheus.connects} - {"alertmanager:9093", "collector:4318"}
     assert targets - {"localhost:9090", "alertmanager:9093"} == scraped
+
+
+def test_prometheus_continues_the_traces_of_questions_and_begins_none(topology: Topology) -> None:
+    prometheus = topology.service("prometheus")
+    tracing = yaml.safe_load(text(prometheus, "/etc/prometheus/prometheus.yml"))["tracing"]
+    assert tracing["sampling_fraction"] == 0
+    assert tracing["endpoint"] in {topology.address(endpoint) for endpoint in prometheus.connects}
 
 
 def _targets(topology: Topology, job: dict[str, Any]) -> list[str]:
@@ -237,3 +244,21 @@ def test_lokis_retention_has_room_for_its_notes(topology: Topology) -> None:
     config = yaml.safe_load(text(topology.service("loki"), "/etc/loki/loki.yaml"))
     assert config["compactor"]["retention_enabled"]
     assert "/tmp" in {scratch.path for scratch in topology.service("loki").scratch}
+
+
+def test_prometheus_cannot_be_asked_for_more_than_its_memory(topology: Topology) -> None:
+    """A sample takes 16 bytes; half of the memory is left for what it does besides."""
+    prometheus = topology.service("prometheus")
+    given = dict(argument.removeprefix("--").split("=", 1) for argument in prometheus.command)
+    samples = int(given["query.max-samples"]) * int(given["query.max-concurrency"])
+    assert samples * 16 <= prometheus.memory_mib * 2**20 / 2
+
+
+def test_lokis_parts_pass_each_other_what_its_memory_takes(topology: Topology) -> None:
+    """A message is held about three times: by who sends it, by who takes it, and as the answer."""
+    loki = topology.service("loki")
+    server = yaml.safe_load(text(loki, "/etc/loki/loki.yaml"))["server"]
+    sizes = {server["grpc_server_max_recv_msg_size"], server["grpc_server_max_send_msg_size"]}
+    # 5000 lines, the most that are asked for, of 4 kB each.
+    assert min(sizes) >= 5000 * 4096
+    assert max(sizes) * 3 <= loki.memory_mib * 2**20 / 2

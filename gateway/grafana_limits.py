@@ -1,0 +1,120 @@
+"""Bounds on what Grafana's pages ask of the data sources: ``POST /api/ds/query``, a JSON document of several queries.
+
+How close points lie Grafana decides itself, by ``maxDataPoints`` and the range; so these two are what counts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from pydantic_core import from_json
+
+from gateway.agents.times import duration, moment, shown
+from gateway.problems import Refused
+from gateway.subqueries import check_subqueries
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from gateway.config import AgentLimits
+
+_QUERIES = 32
+_TEXTS = ("expr", "query", "expression")
+_LINES = ("maxLines", "limit")
+_MILLI = 1000
+# Grafana's own default range.
+_BACK_SECONDS = 6 * 3600.0
+
+
+class GrafanaLimits:
+    """Checks the body of ``/api/ds/query``.
+
+    Args:
+        limits: the configured bounds.
+    """
+
+    def __init__(self, limits: AgentLimits) -> None:
+        self._limits = limits
+
+    def check(self, body: bytes) -> None:
+        """Accept a body.
+
+        Raises:
+            Refused: it is over a limit, which the sentence names, or its form is not Grafana's.
+        """
+        try:
+            document: object = from_json(body)
+        except ValueError as error:
+            raise Refused(400, "bad_data", f"the body is not JSON: {error}") from None
+        asked = _object(document, "the body")
+        queries = asked.get("queries", [])
+        if not isinstance(queries, list):
+            raise Refused(400, "bad_data", "queries must be a list")
+        found = [_object(one, "a query") for one in cast("list[object]", queries)]
+        if len(found) > _QUERIES:
+            raise Refused(422, "too_large", f"there are more than the limit of {_QUERIES} queries in one request")
+        for one in found:
+            own = one.get("timeRange")
+            self._check_query(one, self._range(asked if own is None else _object(own, "timeRange")))
+
+    def _range(self, asked: Mapping[str, object]) -> float:
+        end = _moment(asked.get("to") or "now", "to")
+        start = end - _BACK_SECONDS if not asked.get("from") else _moment(asked["from"], "from")
+        if end - start > self._limits.range_seconds:
+            longest = shown(self._limits.range_seconds)
+            raise Refused(422, "too_large", f"the range is longer than the limit of {longest}; ask for less")
+        return max(0.0, end - start)
+
+    def _check_query(self, query: Mapping[str, object], seconds: float) -> None:
+        limits = self._limits
+        for text in (query.get(name) for name in _TEXTS):
+            if not isinstance(text, str):
+                continue
+            if len(text.encode("utf-8", "replace")) > limits.query_bytes:
+                sentence = f"the query is longer than the limit of {limits.query_bytes} bytes; shorten it"
+                raise Refused(413, "too_large", sentence)
+            check_subqueries(text, range_seconds=seconds, points=limits.points)
+        if _number(query.get("maxDataPoints")) > limits.points:
+            sentence = f"maxDataPoints is more than the limit of {limits.points} points per series"
+            raise Refused(422, "too_large", sentence)
+        if any(_number(query.get(name)) > limits.log_lines for name in _LINES):
+            raise Refused(
+                422, "too_large", f"there are more lines asked for than the limit of {limits.log_lines} lines"
+            )
+        steps = [step for name in ("step", "interval") if (step := _seconds(query.get(name))) is not None]
+        if any(seconds / step + 1 > limits.points for step in steps):
+            raise Refused(
+                422,
+                "too_large",
+                f"the range and step make more than the limit of {limits.points} points per series; "
+                "take a longer step or a shorter range",
+            )
+
+
+def _object(given: object, name: str) -> Mapping[str, object]:
+    if not isinstance(given, dict):
+        raise Refused(400, "bad_data", f"{name} must be an object")
+    return cast("dict[str, object]", given)
+
+
+def _moment(given: object, name: str) -> float:
+    """Return seconds since 1970 of what Grafana's pages send: milliseconds, as a number or text, or ``now-1h``."""
+    text = str(int(given)) if isinstance(given, float) and given.is_integer() else str(given)
+    if text.isascii() and text.isdecimal():
+        return moment(float(text) / _MILLI, name)
+    return moment(text, name)
+
+
+def _number(given: object) -> float:
+    try:
+        return float(given) if isinstance(given, int | float | str) else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
+
+
+def _seconds(given: object) -> float | None:
+    # A variable such as $__interval, which Grafana fills in within its own bounds, is none.
+    try:
+        return duration(given, "step") if isinstance(given, int | float | str) else None
+    except Refused:
+        return None
