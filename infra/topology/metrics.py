@@ -54,7 +54,6 @@ def prometheus(site: Site) -> Service:
         names.POSTGRES_EXPORTER,
         names.LOKI,
         names.COLLECTOR_METRICS,
-        names.COLLECTOR_HTTP,  # not scraped: where its own spans go
         names.POSTGRES_LOGS_METRICS,
         names.ALERTMANAGER,
         *((names.TEMPO, names.GRAFANA, names.MCP_GRAFANA) if site.upstream else (names.JAEGER_METRICS,)),

@@ -103,15 +103,8 @@ def test_every_service_is_scraped_that_has_metrics(topology: Topology) -> None:
     targets = {
         target for document in documents for job in document["scrape_configs"] for target in _targets(topology, job)
     }
-    scraped = {topology.address(endpoint) for endpoint in prometheus.connects} - {"alertmanager:9093", "collector:4318"}
+    scraped = {topology.address(endpoint) for endpoint in prometheus.connects} - {"alertmanager:9093"}
     assert targets - {"localhost:9090", "alertmanager:9093"} == scraped
-
-
-def test_prometheus_continues_the_traces_of_questions_and_begins_none(topology: Topology) -> None:
-    prometheus = topology.service("prometheus")
-    tracing = yaml.safe_load(text(prometheus, "/etc/prometheus/prometheus.yml"))["tracing"]
-    assert tracing["sampling_fraction"] == 0
-    assert tracing["endpoint"] in {topology.address(endpoint) for endpoint in prometheus.connects}
 
 
 def _targets(topology: Topology, job: dict[str, Any]) -> list[str]:
