@@ -211,7 +211,7 @@ async def test_a_client_keeps_to_a_version_that_is_served(stack: Stack) -> None:
     refused = await post(stack.gateway, "/mcp", message, **{"MCP-Protocol-Version": "x"})
     assert (refused.json()["id"], refused.json()["error"]["code"]) == (1, -32600)
     assert "2025-11-25" in refused.json()["error"]["message"]
-    begin = {**message, "method": "initialize", "params": {}}
+    begin: dict[str, object] = {**message, "method": "initialize", "params": {"capabilities": {}}}
     response = await post(stack.gateway, "/mcp", begin, **{"MCP-Protocol-Version": "2099-01-01"})
     assert response.status_code == 200, "nothing is agreed upon yet"
 
