@@ -149,6 +149,12 @@ def _own(topology: Topology, name: str) -> set[str]:
     }
 
 
+@pytest.mark.parametrize(("stack", "led"), [("airgap", False), ("local", False), ("lab", True), ("cloud", True)])
+def test_on_a_cluster_a_browser_is_led_to_the_login_page(stack: str, led: bool) -> None:
+    config = yaml.safe_load(text(topology_of(stack).service("gateway"), "/etc/gateway/gateway.yaml"))
+    assert GatewayConfig.model_validate(config).browsers.login_page is led
+
+
 def test_the_gateway_accepts_its_configuration_and_asks_every_probe(topology: Topology) -> None:
     gateway = topology.service("gateway")
     config = GatewayConfig.model_validate(yaml.safe_load(text(gateway, "/etc/gateway/gateway.yaml")))
