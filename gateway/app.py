@@ -253,7 +253,7 @@ def _tools(
 def _traces_front(shared: _Shared, store: TraceStore, passing: Forward) -> ASGIApp:
     """The trace store for agents and by Tempo's search; the rest of its read API is passed on."""
     search = TraceSearch(store, shared.bounds)
-    mcp = Mcp([TraceQLSearch(search)], shared.metrics, version=shared.config.version)
+    mcp = Mcp([TraceQLSearch(search)], shared.metrics, version=shared.config.version, for_compass=True)
     tempo = shared.config.backends.traces.kind == "tempo"
     found = SearchHttp(search, shared.tracing, shared.metrics, passing=passing if tempo else None)
     routes = [Route("/api/mcp", shared.post(mcp.answer)), Route("/api/search", found)]

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PATH = "/login"
 _BODY_BYTES = 8 * 1024
+_FIELDS = 8
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
@@ -77,7 +78,7 @@ class Login:
             body: of the request, whole.
 
         Raises:
-            Refused: another method or kind of body.
+            Refused: another method or kind of body, or too many fields in it.
         """
         if method in READ:
             return self._form(200, "the token of ./demo env")
@@ -86,7 +87,10 @@ class Login:
         given = (header.one(headers, b"content-type") or b"").split(b";")[0].strip().lower()
         if given != FORM.encode():
             raise Refused(415, "bad_data", f"the body must be {FORM}")
-        fields = parse_qs(body.decode("latin-1"), max_num_fields=8)
+        try:
+            fields = parse_qs(body.decode("latin-1"), max_num_fields=_FIELDS)
+        except ValueError:
+            raise Refused(400, "bad_data", f"the form has more than {_FIELDS} fields") from None
         if not self._token.is_token(fields.get("token", [""])[0].strip().encode()):
             return self._form(403, "that is not the token of this stack")
         # An ingress ends TLS and says so; whoever lies about it gets a cookie that only TLS carries.

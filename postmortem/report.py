@@ -1,5 +1,6 @@
 """A report as a whole: its window, its claims, and what came of them."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,6 +15,9 @@ from postmortem.values import times_of
 
 __all__ = ["Checked", "check_report"]
 
+# Two lines of the head of COMPASS's reports.
+_GENERATED = re.compile(r"Generated: ")
+_LASTED = re.compile(r"Duration: (\d{1,7}(?:\.\d{1,6})?) seconds")
 _PAD = timedelta(seconds=60)
 _BEFORE = timedelta(hours=1)
 
@@ -115,6 +119,9 @@ def _window(
         first, last = min(clocks), max(clocks)
         # A report that only says when it was written is about the time before.
         first = first - _BEFORE if last - first < _PAD else first - _PAD
+        begun = _investigation_begun(parts)
+        if begun is not None:
+            first = min(first, begun - _BEFORE)
         start, end = start or first, end or min(last + _PAD, now)
     elif start is not None:
         end = end or now
@@ -123,3 +130,11 @@ def _window(
     if start >= end:
         raise DemoError(f"The window begins at {start:%Y-%m-%d %H:%M:%S} and ends before that; see --from and --to.")
     return Window(start, end)
+
+
+def _investigation_begun(parts: Sequence[Statement | Block]) -> datetime | None:
+    """When COMPASS began to look, by the head of its report: it tells of what was before, whatever times it names."""
+    texts = [part.text for part in parts if isinstance(part, Statement)]
+    written = next((times_of(text, None) for text in texts if _GENERATED.match(text)), [])
+    lasted = next((found for text in texts if (found := _LASTED.fullmatch(text))), None)
+    return written[0] - timedelta(seconds=float(lasted[1])) if written and lasted else None

@@ -1,9 +1,12 @@
 """The Model Context Protocol over HTTP, as far as tools need it.
 
 Every message is answered on its own, as JSON: a session id is given out because clients want one, but nothing is
-kept for it. A tool's result has MCP's ``content``, and ``data`` and ``metadata`` beside it, which COMPASS reads. What
-is wrong with a query is an error of JSON-RPC and not a result with ``isError``, in which COMPASS would see an empty
-answer; a back end that does not answer is an HTTP status of 5xx, after which COMPASS asks again.
+kept for it. A tool's result has MCP's ``content``, and ``data`` and ``metadata`` beside it, which COMPASS reads.
+
+A call that fails is a result with ``isError``, as the protocol wants it, since only results reach a model; a call of no
+tool, or with arguments that it does not take, is an error of JSON-RPC. Where COMPASS calls, everything that fails is
+one: it reads ``data`` only, and would see an empty answer in a result; and a back end that does not answer is an HTTP
+status of 5xx, after which COMPASS asks again.
 """
 
 from __future__ import annotations
@@ -12,11 +15,13 @@ import json
 import secrets
 from typing import TYPE_CHECKING, Protocol, cast
 
+from opentelemetry.trace import StatusCode
 from starlette.responses import Response
 
 from gateway.agents.jsonrpc import (
     INTERNAL_ERROR,
     INVALID_PARAMS,
+    INVALID_REQUEST,
     NO_METHOD,
     PARSE_ERROR,
     Request,
@@ -25,9 +30,10 @@ from gateway.agents.jsonrpc import (
     request_of,
 )
 from gateway.agents.post import parse
-from gateway.agents.tool import Tool
+from gateway.agents.tool import BadCall, Tool
 from gateway.guard import CLIENT_LEFT
 from gateway.problems import Refused, json_response
+from gateway.tracing import SERVER_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,11 +41,13 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
     from gateway.agents.post import Posted
+    from gateway.headers import RawHeaders
     from gateway.metrics import Metrics
 
-PROTOCOL = "2024-11-05"
+# In order. Not 2025-03-26, whose servers must take batches; who asks for it is offered the one before.
+PROTOCOLS = ("2024-11-05", "2025-06-18", "2025-11-25")
+_PROTOCOL_HEADER = b"mcp-protocol-version"
 _DIALECT = "mcp"
-_SERVER_ERROR = 500
 _NOTES = ("repaired", "notes", "ignored", "warnings", "infos")
 _METHODS = ("initialize", "ping", "tools/list", "tools/call")
 
@@ -65,12 +73,14 @@ class Mcp:
         tools: what can be called.
         metrics: the gateway's; counts calls by tool and status.
         version: the gateway's.
+        for_compass: whether calls that fail are errors of JSON-RPC.
     """
 
-    def __init__(self, tools: Sequence[McpTool], metrics: Metrics, *, version: str) -> None:
+    def __init__(self, tools: Sequence[McpTool], metrics: Metrics, *, version: str, for_compass: bool = False) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._metrics = metrics
         self._version = version
+        self._for_compass = for_compass
 
     async def answer(self, posted: Posted) -> Response:
         """Return the answer to one message; 202 without a body for what is not answered."""
@@ -82,6 +92,8 @@ class Mcp:
                 raise RpcError(PARSE_ERROR, refused.sentence, status=refused.status) from None
             message_id = id_of(document)
             request = request_of(document)
+            if request is None or request.method != "initialize":
+                _check_protocol(posted.headers)
             if request is None or not request.answered:
                 return Response(status_code=202)
             result = await self._result(request, posted.span)
@@ -94,7 +106,7 @@ class Mcp:
         match request.method:
             case "initialize":
                 return {
-                    "protocolVersion": PROTOCOL,
+                    "protocolVersion": _agreed(request.params.get("protocolVersion")),
                     "capabilities": {"tools": {"listChanged": False}},
                     "serverInfo": {"name": "compass-demo-gateway", "version": self._version},
                 }
@@ -124,29 +136,67 @@ class Mcp:
             status = 200
         except Refused as refused:
             status = refused.status
-            if status >= _SERVER_ERROR:
-                raise RpcError(INTERNAL_ERROR, refused.sentence, status=status) from None
-            raise RpcError(INVALID_PARAMS, refused.sentence) from None
+            return self._failed(refused, span)
         finally:
             self._metrics.count_tool_call(_DIALECT, label, status)
         # What a model should know beside the data, for clients that read nothing but content.
         notes = {name: outcome.metadata[name] for name in _NOTES if name in outcome.metadata}
         return {
-            "content": [_text(outcome.data), *([_text(notes)] if notes else [])],
+            "content": [_text(_json(outcome.data)), *([_text(_json(notes))] if notes else [])],
             "isError": False,
             "data": outcome.data,
             "metadata": outcome.metadata,
         }
 
+    def _failed(self, refused: Refused, span: Span) -> Mapping[str, object]:
+        """Return the result of a call that failed.
+
+        Raises:
+            RpcError: it has none.
+        """
+        if isinstance(refused, BadCall):
+            raise RpcError(INVALID_PARAMS, refused.sentence)
+        down = refused.status >= SERVER_ERROR
+        if self._for_compass:
+            code, status = (INTERNAL_ERROR, refused.status) if down else (INVALID_PARAMS, 200)
+            raise RpcError(code, refused.sentence, status=status)
+        if down:
+            # The status of the answer does not say so; without the sentence, which may quote the query.
+            span.set_status(StatusCode.ERROR)
+        return {"content": [_text(refused.sentence)], "isError": True}
+
     def _called(self, params: Mapping[str, object]) -> tuple[McpTool, Mapping[str, object]]:
         name, arguments = params.get("name"), params.get("arguments")
         tool = self._tools.get(name) if isinstance(name, str) else None
         if tool is None:
-            raise Refused(404, "not_found", f"there is no tool of this name; there are {', '.join(self._tools)}")
+            raise BadCall(404, "not_found", f"there is no tool of this name; there are {', '.join(self._tools)}")
         if arguments is not None and not isinstance(arguments, dict):
-            raise Refused(400, "bad_data", "arguments must be an object")
+            raise BadCall(400, "bad_data", "arguments must be an object")
         return tool, cast("dict[str, object]", arguments or {})
 
 
-def _text(document: Mapping[str, object]) -> Mapping[str, str]:
-    return {"type": "text", "text": json.dumps(document, ensure_ascii=False, separators=(",", ":"))}
+def _agreed(wanted: object) -> str:
+    """Return the version of the protocol to speak: the newest that is not newer than the client's, if there is one."""
+    known = [version for version in PROTOCOLS if isinstance(wanted, str) and version <= wanted]
+    return known[-1] if known else PROTOCOLS[-1]
+
+
+def _check_protocol(headers: RawHeaders) -> None:
+    """Check the version that a client says it agreed upon.
+
+    Raises:
+        RpcError: it is none of ours.
+    """
+    if any(name == _PROTOCOL_HEADER and value.decode("latin-1") not in PROTOCOLS for name, value in headers):
+        sentence = (
+            f"the header MCP-Protocol-Version names a version that is not served; there are {', '.join(PROTOCOLS)}"
+        )
+        raise RpcError(INVALID_REQUEST, sentence, status=400)
+
+
+def _json(document: Mapping[str, object]) -> str:
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"))
+
+
+def _text(text: str) -> Mapping[str, str]:
+    return {"type": "text", "text": text}

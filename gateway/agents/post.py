@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import Receive, Scope, Send
 
+    from gateway.headers import RawHeaders
     from gateway.tracing import Tracing
 
 
@@ -30,10 +31,12 @@ class Posted:
     Attributes:
         body: the document as it came; :func:`parse` reads it.
         span: the span of answering it, parent of what the back ends are asked.
+        headers: as received, names in lower case.
     """
 
     body: bytes
     span: Span
+    headers: RawHeaders
 
 
 class JsonPost:
@@ -65,7 +68,12 @@ class JsonPost:
             body = await read_body(receive, self._body_bytes)
         except ClientGone:
             return
-        await answer_call(scope, receive, send, self._tracing, lambda span: self._answer(Posted(body=body, span=span)))
+        headers: RawHeaders = scope["headers"]
+
+        def answer(span: Span) -> Awaitable[Response]:
+            return self._answer(Posted(body=body, span=span, headers=headers))
+
+        await answer_call(scope, receive, send, self._tracing, answer)
 
 
 def parse(body: bytes) -> object:

@@ -41,6 +41,10 @@ class Outcome:
     metadata: dict[str, object] = field(default_factory=dict[str, object])
 
 
+class BadCall(Refused):
+    """No tool was called: there is none of this name, or its parameters have another form."""
+
+
 class Tool(Protocol):
     """What a dialect needs of a tool."""
 
@@ -62,7 +66,7 @@ def read(shape: type[P], given: Mapping[str, object]) -> P:
     """Return the parameters, typed.
 
     Raises:
-        Refused: one is missing or of another type; 400 with a sentence for each.
+        BadCall: one is missing or of another type; 400 with a sentence for each.
     """
     try:
         return shape.model_validate(given)
@@ -73,7 +77,7 @@ def read(shape: type[P], given: Mapping[str, object]) -> P:
         for fault in faults:
             sentences.setdefault(str(fault["loc"][0]) if fault["loc"] else "params", fault["msg"])
         text = "; ".join(f"{name}: {message}" for name, message in list(sentences.items())[:_NAMES_SHOWN])
-        raise Refused(400, "bad_data", text) from None
+        raise BadCall(400, "bad_data", text) from None
 
 
 def unknown(shape: type[Parameters], given: Mapping[str, object]) -> dict[str, object]:

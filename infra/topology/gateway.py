@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from infra.config import TargetKind
 from infra.topology import names
 from infra.topology.model import (
     Endpoint,
@@ -163,6 +164,12 @@ def _configuration(site: Site, others: tuple[Workload, ...], probes: dict[str, t
 
 
 def _browsers(site: Site) -> dict[str, Any]:
-    """The names that the gateway is asked for by, where they are not the defaults."""
+    """Who browsers ask for and how they log in, where it is not the default.
+
+    On a cluster, where people come through an ingress, it is a page of ours; elsewhere the browser's own dialogue.
+    """
+    if site.config.target is not TargetKind.KUBERNETES:
+        return {}
     host = site.config.ingress_host
-    return {"browsers": {"allowed_hosts": ["localhost", "127.0.0.1", "[::1]", "gateway", f"*.{host}"]}} if host else {}
+    hosts = {"allowed_hosts": ["localhost", "127.0.0.1", "[::1]", "gateway", f"*.{host}"]} if host else {}
+    return {"browsers": {"login_page": True, **hosts}}

@@ -91,7 +91,8 @@ def prometheus(site: Site) -> Service:
         memory_mib=256,
         cpus=1,
         user=NOBODY if site.upstream else 10001,
-        connects=tuple(scraped),
+        # To the Collector twice: for its figures, and with the spans of questions.
+        connects=(*scraped, names.COLLECTOR_HTTP),
     )
 
 

@@ -70,7 +70,13 @@ def jaeger(site: Site) -> Service:
         name=names.JAEGER.service,
         image=site.images["jaeger"],
         command=("--config=/etc/jaeger/jaeger.yaml",),
-        env={"GOGC": "40", "GOMEMLIMIT": "64MiB", "TRACES_KEPT": f"{_traces_kept_seconds(site.config.traffic_rate)}s"},
+        env={
+            "GOGC": "40",
+            "GOMEMLIMIT": "64MiB",
+            "TRACES_KEPT": f"{_traces_kept_seconds(site.config.traffic_rate)}s",
+            "OTEL_TRACES_SAMPLER": "parentbased_always_off",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
+        },
         files=(site.file("/etc/jaeger/jaeger.yaml", "jaeger/jaeger.yaml"),),
         volumes=(Volume(name="jaeger", path="/badger", size_mib=1024),),
         ports=(

@@ -11,7 +11,7 @@ import pytest
 from starlette.responses import JSONResponse
 
 from tests.gateway.agents import MATRIX, STREAMS, VECTOR, form, post, query
-from tests.gateway.support import free_url, make_config, running
+from tests.gateway.support import BEARER, FakeBackend, free_url, make_config, running, serving
 
 if TYPE_CHECKING:
     import httpx2
@@ -39,6 +39,13 @@ async def call(gateway: RunningGateway, tool: str, **arguments: object) -> dict[
     response = await rpc(gateway, "tools/call", {"name": tool, "arguments": arguments})
     assert response.status_code == 200
     return response.json()
+
+
+def failure(answer: dict[str, Any]) -> str:
+    """The text of a result that says that the call failed."""
+    assert answer["result"]["isError"] is True
+    (content,) = answer["result"]["content"]
+    return content["text"]
 
 
 async def data(gateway: RunningGateway, tool: str, **arguments: object) -> dict[str, Any]:
@@ -118,16 +125,21 @@ async def test_labels_are_listed(stack: Stack) -> None:
     assert len(query(stack.loki.seen[0])["start"]) == 19
 
 
-WRONG: list[tuple[str, dict[str, Any], str]] = [
+# Arguments of another form: no call.
+MALFORMED: list[tuple[str, dict[str, Any], str]] = [
     ("query_prometheus", {"expr": "up"}, "datasourceUid: Field required"),
+    ("query_prometheus", {"expr": "up", "queryType": "x", **PROMETHEUS}, "queryType: Input should be"),
+    ("list_prometheus_label_names", {"matches": [{"filters": []}], **PROMETHEUS}, "matches: Tuple should have"),
+    ("execute_promql_query", {}, "there is no tool of this name"),
+]
+# Calls that fail, as a model should read it.
+WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("query_prometheus", {"expr": "up", "datasourceUid": "nope"}, "no data source with the uid 'nope'"),
     ("query_prometheus", {"expr": "up", "startTime": "now+1h", **PROMETHEUS}, "start is neither"),
     ("query_prometheus", {"expr": "up", "startTime": "now-", **PROMETHEUS}, "start is not a duration"),
-    ("query_prometheus", {"expr": "up", "queryType": "x", **PROMETHEUS}, "queryType: Input should be"),
     ("list_prometheus_label_values", {"labelName": "../../../-/quit", **PROMETHEUS}, "name of a label"),
     ("list_prometheus_label_values", {"labelName": "a\n", **PROMETHEUS}, "name of a label"),
     ("list_prometheus_label_values", PROMETHEUS, "name of a label"),
-    ("list_prometheus_label_names", {"matches": [{"filters": []}], **PROMETHEUS}, "matches: Tuple should have"),
     (
         "list_prometheus_label_names",
         {"matches": [{"filters": [{"name": '}"', "type": "=", "value": ""}]}], **PROMETHEUS},
@@ -135,21 +147,78 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("list_loki_label_names", {"regex": "x", "limit": 5000, **LOKI}, "limit of 1000"),
     ("list_loki_label_names", PROMETHEUS, "take loki"),
-    ("execute_promql_query", {}, "there is no tool of this name"),
 ]
 
 
-@pytest.mark.parametrize(("tool", "arguments", "part"), WRONG)
-async def test_what_is_wrong_with_a_call_is_said(stack: Stack, tool: str, arguments: dict[str, Any], part: str) -> None:
-    answer = await call(stack.gateway, tool, **arguments)
-    assert part in answer["error"]["message"]
+@pytest.mark.parametrize(("tool", "arguments", "part"), MALFORMED)
+async def test_a_call_of_another_form_is_an_error_of_the_protocol(
+    stack: Stack, tool: str, arguments: dict[str, Any], part: str
+) -> None:
+    error = (await call(stack.gateway, tool, **arguments))["error"]
+    assert (error["code"], part in error["message"]) == (-32602, True)
     assert stack.prometheus.seen == stack.loki.seen == []
 
 
-async def test_a_back_end_that_is_down_or_answers_rubbish_is_a_5xx(stack: Stack) -> None:
-    config = make_config(backends__prometheus={"url": free_url()}, backends__loki={"url": stack.loki.url})
-    stack.loki.always("/loki/api/v1/labels", lambda: JSONResponse({"data": 5}))
-    async with running(config) as gateway:
-        for tool, source in (("list_prometheus_label_names", PROMETHEUS), ("list_loki_label_names", LOKI)):
-            response = await rpc(gateway, "tools/call", {"name": tool, "arguments": source})
-            assert (response.status_code, response.json()["error"]["code"]) == (502, -32603)
+@pytest.mark.parametrize(("tool", "arguments", "part"), WRONG)
+async def test_what_is_wrong_with_a_call_is_its_result(
+    stack: Stack, tool: str, arguments: dict[str, Any], part: str
+) -> None:
+    assert part in failure(await call(stack.gateway, tool, **arguments))
+    assert stack.prometheus.seen == stack.loki.seen == []
+
+
+async def test_the_back_ends_own_words_are_the_result_of_a_query_that_it_refuses(stack: Stack) -> None:
+    words = 'invalid parameter "query": 1:4: parse error: unexpected end of input'
+    stack.prometheus.always("/api/v1/query", lambda: JSONResponse({"status": "error", "error": words}, 400))
+    assert failure(await call(stack.gateway, "query_prometheus", expr="up{", **PROMETHEUS)) == words
+
+
+async def test_a_back_end_that_is_down_or_answers_rubbish_is_named_in_the_result() -> None:
+    loki = FakeBackend("loki")
+    loki.always("/loki/api/v1/labels", lambda: JSONResponse({"data": 5}))
+    async with serving(loki) as url:
+        config = make_config(backends__prometheus={"url": free_url()}, backends__loki={"url": url})
+        async with running(config) as gateway:
+            for tool, source in (("list_prometheus_label_names", PROMETHEUS), ("list_loki_label_names", LOKI)):
+                assert source["datasourceUid"] in failure(await call(gateway, tool, **source))
+            metrics = (await gateway.request("GET", "internal", "/metrics")).text
+    assert 'gateway_tool_calls_total{dialect="mcp",outcome="502",tool="list_loki_label_names"} 1.0' in metrics
+
+
+@pytest.mark.parametrize(
+    ("wanted", "agreed"),
+    [
+        ("2024-11-05", "2024-11-05"),
+        ("2025-03-26", "2024-11-05"),
+        ("2025-06-18", "2025-06-18"),
+        ("2025-11-25", "2025-11-25"),
+        ("2099-01-01", "2025-11-25"),
+        ("2000-01-01", "2025-11-25"),
+        (5, "2025-11-25"),
+        (None, "2025-11-25"),
+    ],
+)
+async def test_the_version_of_the_protocol_is_agreed_upon(stack: Stack, wanted: object, agreed: str) -> None:
+    begun = await rpc(stack.gateway, "initialize", {"protocolVersion": wanted, "capabilities": {}})
+    assert begun.json()["result"]["protocolVersion"] == agreed
+
+
+async def test_a_client_keeps_to_a_version_that_is_served(stack: Stack) -> None:
+    message = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    for version, status in (("2024-11-05", 200), ("2025-11-25", 200), ("2099-01-01", 400), ("", 400)):
+        response = await post(stack.gateway, "/mcp", message, **{"MCP-Protocol-Version": version})
+        assert response.status_code == status
+    refused = await post(stack.gateway, "/mcp", message, **{"MCP-Protocol-Version": "x"})
+    assert (refused.json()["id"], refused.json()["error"]["code"]) == (1, -32600)
+    assert "2025-11-25" in refused.json()["error"]["message"]
+    begin: dict[str, object] = {**message, "method": "initialize", "params": {"capabilities": {}}}
+    response = await post(stack.gateway, "/mcp", begin, **{"MCP-Protocol-Version": "2099-01-01"})
+    assert response.status_code == 200, "nothing is agreed upon yet"
+
+
+async def test_there_is_no_stream_and_notifications_get_no_answer(stack: Stack) -> None:
+    for method in ("GET", "DELETE"):
+        response = await stack.gateway.request(method, "main", "/mcp", headers=BEARER)
+        assert (response.status_code, response.headers["allow"]) == (405, "POST")
+    response = await post(stack.gateway, "/mcp", {"jsonrpc": "2.0", "method": "notifications/initialized"})
+    assert (response.status_code, response.content) == (202, b"")

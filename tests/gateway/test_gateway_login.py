@@ -68,6 +68,8 @@ async def test_other_pages_bodies_and_methods_are_refused(stack: Stack) -> None:
     assert (await log_in(gateway, TOKEN, Host="evil.example")).status_code == 421
     assert (await log_in(gateway, TOKEN, **{"Content-Type": "application/json"})).status_code == 415
     assert (await log_in(gateway, "x" * 20_000)).status_code == 413
+    many = {"Content-Type": FORM, "Origin": gateway.url("main")}
+    assert (await gateway.request("POST", "main", "/login", headers=many, content=b"a=1&" * 20)).status_code == 400
     assert (await gateway.request("DELETE", "main", "/login")).status_code == 405
     assert (await gateway.request("GET", "internal", "/login")).status_code == 404
 

@@ -18,6 +18,7 @@ import yaml
 from eventually import eventually
 
 from infra.paths import HOME_VARIABLE, REPOSITORY, DemoHome
+from infra.stack_secrets import StackSecrets
 from toolchain.engine import Engine
 
 LABEL = "compass-demo.stack"
@@ -116,6 +117,12 @@ class Stack:
     @property
     def settings(self) -> Mapping[str, str]:
         return self.json("env", self.name)
+
+    def secret(self, name: str) -> str:
+        """A secret that no setting of COMPASS has."""
+        secrets = StackSecrets.load(DemoHome(self.home).stack(self.name))
+        assert secrets is not None
+        return secrets.values[name]
 
     def address_inside(self, service: str) -> str:
         """An address of a service that this machine reaches and nobody else does: of its container or of its pod."""
@@ -235,5 +242,12 @@ class Telemetry:
         return [(stream["stream"], line) for stream in answer.json()["data"]["result"] for _, line in stream["values"]]
 
     def trace(self, trace_id: str) -> list[dict[str, Any]]:
+        return list(self._trace(trace_id).get("spans", ()))
+
+    def services_of_trace(self, trace_id: str) -> set[str]:
+        """Who has spans in a trace; nobody if there is none."""
+        return {process["serviceName"] for process in self._trace(trace_id).get("processes", {}).values()}
+
+    def _trace(self, trace_id: str) -> dict[str, Any]:
         answer = requests.get(f"{self.settings['TEMPO_URL']}/api/traces/{trace_id}", timeout=10)
-        return list(answer.json()["data"][0]["spans"]) if answer.status_code == 200 else []
+        return dict(answer.json()["data"][0]) if answer.status_code == 200 else {}

@@ -11,6 +11,8 @@ import yaml
 from eventually import eventually
 from live_stack import Stack, Telemetry
 
+from infra.topology.names import GATEWAY_OPERATORS_TOKEN as OPERATORS_TOKEN
+
 pytestmark = pytest.mark.integration
 
 LIVE_METRICS = [
@@ -98,6 +100,19 @@ def test_a_payment_of_ours_is_in_every_signal(stack: Stack, telemetry: Telemetry
     trace_id = traceparent.split("-")[1]
     assert eventually(lambda: any(span["operationName"].startswith("INSERT") for span in telemetry.trace(trace_id)))
     assert eventually(lambda: telemetry.logql(f'{{service="payment-service"}} | trace_id="{trace_id}"'))
+
+
+def test_a_question_s_trace_goes_on_in_who_is_asked(stack: Stack, telemetry: Telemetry) -> None:
+    asked = {"prometheus": ("PROMETHEUS_URL", "/api/v1/query?query=up"), "jaeger": ("TEMPO_URL", "/api/services")}
+    for number, (service, (setting, path)) in enumerate(asked.items(), start=1):
+        operators, agents = f"{number:032x}", f"{number + 10:032x}"
+        url = re.sub(r"//.*@", "//", stack.settings[setting]) + path
+        for trace_id, token in ((operators, stack.secret(OPERATORS_TOKEN)), (agents, stack.settings["GRAFANA_TOKEN"])):
+            headers = {"Authorization": f"Bearer {token}", "traceparent": f"00-{trace_id}-b7ad6b7169203331-01"}
+            assert requests.get(url, headers=headers, timeout=10).status_code == 200
+        eventually(lambda id_=agents, who=service: {"gateway", who} <= telemetry.services_of_trace(id_))
+        # It was asked before, and its spans would have been sent before.
+        assert telemetry.services_of_trace(operators) == set()
 
 
 def test_the_gateway_asks_for_its_token(stack: Stack) -> None:

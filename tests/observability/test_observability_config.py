@@ -14,6 +14,7 @@ from tests.observability.promtool import OBSERVABILITY
 # Names and ports of the topology: nothing else can be talked to.
 SERVICES = {
     "alertmanager:9093",
+    "collector:4318",
     "collector:8888",
     "gateway:8090",
     "grafana:3000",
@@ -142,6 +143,17 @@ def test_the_components_are_built_into_our_own_collector(name: str) -> None:
     for kind in ("receivers", "processors", "exporters", "extensions"):
         for component in config[kind]:
             assert f"{factories[component.partition('/')[0]]}.NewFactory()" in source
+
+
+def test_back_ends_trace_what_the_gateway_traces_and_nothing_else() -> None:
+    tracing = _load("prometheus/prometheus.yml")["tracing"]
+    assert tracing == {
+        "client_type": "http",
+        "endpoint": "collector:4318",
+        "insecure": True,
+        "sampling_fraction": 0,
+    }
+    assert _load("jaeger/jaeger.yaml")["extensions"]["jaeger_query"]["enable_tracing"] is True
 
 
 def test_memory_is_limited_before_anything_else_happens() -> None:

@@ -103,7 +103,8 @@ def test_every_service_is_scraped_that_has_metrics(topology: Topology) -> None:
     targets = {
         target for document in documents for job in document["scrape_configs"] for target in _targets(topology, job)
     }
-    scraped = {topology.address(endpoint) for endpoint in prometheus.connects} - {"alertmanager:9093"}
+    others = {"alertmanager:9093", "collector:4318"}
+    scraped = {topology.address(endpoint) for endpoint in prometheus.connects} - others
     assert targets - {"localhost:9090", "alertmanager:9093"} == scraped
 
 
@@ -114,6 +115,15 @@ def _targets(topology: Topology, job: dict[str, Any]) -> list[str]:
     found = [f"{services[name]}:{one['port']}" for one in job.get("dns_sd_configs", ()) for name in one["names"]]
     assert bool(fixed) != bool(found)
     return fixed + found
+
+
+def test_spans_of_the_back_ends_have_somewhere_to_go() -> None:
+    for stack in ("airgap", "local", "lab"):
+        assert names.COLLECTOR_HTTP in topology_of(stack).service("prometheus").connects
+    # Its tracer knows no other way; without the sampler each of its own questions would be kept.
+    env = topology_of("airgap").service("jaeger").env
+    assert env["OTEL_TRACES_SAMPLER"] == "parentbased_always_off"
+    assert env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4317"
 
 
 def test_addresses_in_configuration_files_are_connections_of_the_topology(topology: Topology) -> None:
@@ -139,6 +149,12 @@ def _own(topology: Topology, name: str) -> set[str]:
         if member.name == name
         for port in member.ports
     }
+
+
+@pytest.mark.parametrize(("stack", "led"), [("airgap", False), ("local", False), ("lab", True), ("cloud", True)])
+def test_on_a_cluster_a_browser_is_led_to_the_login_page(stack: str, led: bool) -> None:
+    config = yaml.safe_load(text(topology_of(stack).service("gateway"), "/etc/gateway/gateway.yaml"))
+    assert GatewayConfig.model_validate(config).browsers.login_page is led
 
 
 def test_the_gateway_accepts_its_configuration_and_asks_every_probe(topology: Topology) -> None:

@@ -216,6 +216,7 @@ def test_with_an_ingress_settings_are_https_and_the_gateway_knows_its_names(edge
     assert values["topology"]["services"]["gateway"]["addresses"]["loki"] == "loki.demo.example.com"
     config = yaml.safe_load(edge.files["gateway"]["/etc/gateway/gateway.yaml"])
     assert "*.demo.example.com" in config["browsers"]["allowed_hosts"]
+    assert config["browsers"]["login_page"] is True
     shown = {one["name"]: one["value"] for one in config["status_page"]["settings"]}
     assert shown["TEMPO_URL"] == "https://compass:{token}@traces.demo.example.com"
     assert shown["OTLP_HTTP_ENDPOINT"] == "http://127.0.0.1:4318"
