@@ -135,6 +135,6 @@ def _window(
 def _investigation_begun(parts: Sequence[Statement | Block]) -> datetime | None:
     """When COMPASS began to look, by the head of its report: it tells of what was before, whatever times it names."""
     texts = [part.text for part in parts if isinstance(part, Statement)]
-    written = next((times_of(text, None) for text in texts if _GENERATED.match(text)), [])
-    lasted = next((found for text in texts if (found := _LASTED.fullmatch(text))), None)
-    return written[0] - timedelta(seconds=float(lasted[1])) if written and lasted else None
+    written = [time for text in texts if _GENERATED.match(text) for time in times_of(text, None)]
+    lasted = [float(found[1]) for text in texts if (found := _LASTED.fullmatch(text))]
+    return written[0] - timedelta(seconds=lasted[0]) if written and lasted else None
