@@ -23,6 +23,8 @@ _LIST: Final = re.compile(r"^\d+ errors? occurred:\n|^\t\* (?=\S)", re.MULTILINE
 _PROVIDERS: Final = ("docker:", "kubernetes:")
 _KEPT: Final = "RemoteImage"
 """Resources that ``destroy`` forgets and leaves where they are."""
+_NOT_MADE: Final = frozenset({"same", "update"})
+"""What becomes of a resource that is not made, as it was planned: nothing, or a step of another name."""
 _UNINTERESTING: Final = frozenset({"same", "read", "refresh", "replace", "discard", "read-discard"})
 """``replace`` only announces the deletion and the creation that are told too."""
 _DELETE_REPLACED: Final = "delete-replaced"
@@ -97,7 +99,11 @@ class EngineEvents:
 
     def _start(self, metadata: events.StepEventMetadata) -> None:
         operation = str(getattr(metadata.op, "value", metadata.op))
-        if operation in _UNINTERESTING or not metadata.type.startswith(_PROVIDERS):
+        if not metadata.type.startswith(_PROVIDERS):
+            return
+        if operation in _NOT_MADE:
+            self.display.drop(_display_name(metadata))
+        if operation in _UNINTERESTING:
             return
         if operation == "delete" and metadata.type.endswith(_KEPT):
             return

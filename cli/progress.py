@@ -58,6 +58,10 @@ class Display(Protocol):
         """List steps that will come."""
         ...
 
+    def drop(self, name: str) -> None:
+        """Forget a planned step: there is nothing to do for it."""
+        ...
+
     def say(self, sentence: str) -> None:
         """Print a line that stays."""
         ...
@@ -78,6 +82,10 @@ class _Rows:
         with self.lock:
             known = {row.name for row in self.rows}
             self.rows.extend(Row(name) for name in names if name not in known)
+
+    def drop(self, name: str) -> None:
+        with self.lock:
+            self.rows = [row for row in self.rows if row.name != name or row.state != "waiting"]
 
     def start(self, name: str) -> Row:
         with self.lock:
@@ -114,6 +122,7 @@ class _Terminal:
         self._started = time.monotonic()
         self._spinner = Spinner("dots")
         self.plan = self._rows.plan
+        self.drop = self._rows.drop
         self.step = self._rows.step
 
     def say(self, sentence: str) -> None:
@@ -156,6 +165,7 @@ class _Lines:
         self._rows = _Rows()
         self._started = time.monotonic()
         self.plan = self._rows.plan
+        self.drop = self._rows.drop
 
     def say(self, sentence: str) -> None:
         self._console.print(sentence, highlight=False, markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ class FakeDisplay:
         self.told: list[str] = []
         self.said: list[str] = []
         self.rows: list[Row] = []
+        self.dropped: list[str] = []
 
     @contextmanager
     def step(self, name: str) -> Generator[Row]:
@@ -27,6 +28,9 @@ class FakeDisplay:
 
     def plan(self, names: Iterable[str]) -> None:
         self.told.extend(f"plan {name}" for name in names)
+
+    def drop(self, name: str) -> None:
+        self.dropped.append(name)
 
     def say(self, sentence: str) -> None:
         self.said.append(sentence)

@@ -71,6 +71,14 @@ def test_what_does_not_change_is_no_step_and_no_change(op: str) -> None:
     assert (told, follow.changes) == ([], {})
 
 
+def test_a_planned_step_is_dropped_when_its_resource_is_not_made() -> None:
+    display = FakeDisplay()
+    follow = EngineEvents(display)
+    for one in (start("db-container", op="same"), start("web-container", op="update"), start("new-container")):
+        follow(one)
+    assert display.dropped == ["db", "web"]
+
+
 def test_components_and_providers_are_no_steps() -> None:
     component = {"op": "create", "urn": "urn:x::demo", "type": "compass:demo:Demo", "provider": ""}
     provider = {"op": "create", "urn": "urn:x::default", "type": "pulumi:providers:docker", "provider": ""}

@@ -32,6 +32,33 @@ def ended() -> int:
     return process.pid
 
 
+@pytest.mark.skipif(os.name != "posix", reason="the script becomes the command line only where processes can")
+def test_the_command_line_keeps_its_bytecode_whatever_the_environment_says(
+    demo: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "requirements").mkdir()
+    for name in ("demo", "dev"):
+        (tmp_path / "requirements" / f"{name}.txt").write_text("a==1\n")
+    (tmp_path / "stamp").write_text(demo.fingerprint(tmp_path / "requirements" / "demo.txt"))
+    monkeypatch.setattr(demo, "PYTHON", Path(sys.executable))
+    monkeypatch.setattr(demo, "STAMP", tmp_path / "stamp")
+    monkeypatch.setattr(sys, "argv", ["demo", "status"])
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    started: list[tuple[list[str], dict[str, str]]] = []
+
+    def become(_: str, command: list[str], environment: dict[str, str]) -> None:
+        started.append((command, environment))
+        raise SystemExit
+
+    monkeypatch.setattr(os, "execve", become)
+    with pytest.raises(SystemExit):
+        demo.main()
+    ((command, environment),) = started
+    assert command == [sys.executable, "-m", "cli", "status"]
+    assert environment["PYTHONPATH"] == str(tmp_path)
+    assert "PYTHONDONTWRITEBYTECODE" not in environment
+
+
 def test_the_fingerprint_changes_with_the_file_and_only_with_it(demo: Any, tmp_path: Path) -> None:
     requirements = tmp_path / "demo.txt"
     requirements.write_text("a==1\n")

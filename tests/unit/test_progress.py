@@ -42,6 +42,15 @@ def test_a_planned_step_counts_once_however_often_it_is_planned() -> None:
     assert output.getvalue().splitlines()[-1].endswith("0 left")
 
 
+def test_a_planned_step_that_is_dropped_is_not_left() -> None:
+    display, output = lines()
+    display.plan(["build", "start", "check"])
+    with display.step("build"):
+        display.drop("start")
+        display.drop("build")
+    assert output.getvalue().splitlines()[-1].endswith("1 left")
+
+
 def test_a_step_that_nobody_planned_counts_while_it_runs() -> None:
     display, output = lines()
     with display.step("surprise"), display.step("other"):
