@@ -104,7 +104,9 @@ class Backend:
             BackendError: no proper answer, also while the answer is being read.
         """
         if self._in_flight >= self.settings.max_concurrent:
-            sentence = f"{self.name} already works on {self._in_flight} requests of this gateway, its limit; try again"
+            sentence = (
+                f"{self.name} already works on the limit of {self._in_flight} requests of this gateway; try again"
+            )
             raise self.error(503, "unavailable", "busy", sentence, headers={"Retry-After": "1"})
         self._in_flight += 1
         seconds = min(self.settings.timeout_seconds, ask.seconds)
@@ -118,7 +120,8 @@ class Backend:
                     finally:
                         await response.aclose()
         except (TimeoutError, httpx2.TimeoutException):
-            raise self.error(504, "timeout", "timeout", f"{self.name} did not answer within {seconds:g} s") from None
+            sentence = f"{self.name} did not answer within the limit of {seconds:g} s"
+            raise self.error(504, "timeout", "timeout", sentence) from None
         except httpx2.ConnectError as error:
             raise self.error(502, "bad_gateway", "connect", f"{self.name} cannot be reached: {reason(error)}") from None
         except (httpx2.TransportError, httpx2.InvalidURL) as error:

@@ -95,7 +95,7 @@ class Live:
         if scope["method"] != "GET" or path_of(scope).text != _PATH:
             raise Refused(403, "forbidden", f"the only WebSocket that is passed on is {_PATH} of Grafana")
         if self._open >= _MOST:
-            sentence = f"{_MOST} WebSockets are open, the limit of this gateway; try again"
+            sentence = f"this gateway holds open its limit of {_MOST} WebSockets; try again"
             raise Refused(503, "unavailable", sentence, headers={"Retry-After": "1"})
         self._open += 1
         try:
@@ -121,7 +121,7 @@ class Live:
             self._check(line)
         except TimeoutError:
             _close(to)
-            sentence = f"{grafana.name} did not answer within {_HANDSHAKE_SECONDS:g} s"
+            sentence = f"{grafana.name} did not answer within the limit of {_HANDSHAKE_SECONDS:g} s"
             raise grafana.error(504, "timeout", "timeout", sentence) from None
         except (OSError, EOFError, asyncio.LimitOverrunError) as error:
             _close(to)

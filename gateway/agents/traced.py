@@ -70,4 +70,6 @@ async def _send_soon(response: Response, send: Send) -> None:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
     except TimeoutError:
-        raise Refused(504, "timeout", f"the caller did not take a large answer within {_TAKE_SECONDS:g} s") from None
+        raise Refused(
+            504, "timeout", f"the caller did not take a large answer within the limit of {_TAKE_SECONDS:g} s"
+        ) from None

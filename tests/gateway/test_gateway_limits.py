@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from gateway.agents.large import LargeAnswers, one_call
 from gateway.config import AgentLimits
 from gateway.grafana_limits import GrafanaLimits
 from gateway.problems import Refused
@@ -209,3 +210,17 @@ async def test_too_many_connections_are_told_how_many_are_served() -> None:
         finally:
             for writer in kept:
                 writer.close()
+
+
+@pytest.mark.anyio
+async def test_who_waits_for_the_turn_of_a_large_answer_is_told_how_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.agents.large._WAIT_SECONDS", 0.01)
+    large = LargeAnswers()
+    async with one_call():
+        await large.wait()
+        with pytest.raises(Refused) as raised:
+            async with one_call():
+                await large.wait()
+    assert raised.value.status == 503
+    assert "more than 128 KiB" in raised.value.sentence
+    assert "within 0.01 s" in raised.value.sentence

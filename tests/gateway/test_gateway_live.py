@@ -169,6 +169,7 @@ async def test_how_many_may_be_open_is_bounded(monkeypatch: pytest.MonkeyPatch) 
         opened = [await shake(gateway) for _ in range(2)]
         answer, _, writer = await shake(gateway)
         assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"limit of 2 WebSockets" in answer
         for _, _, one in [*opened, (b"", None, writer)]:
             one.close()
 
