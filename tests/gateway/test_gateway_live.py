@@ -167,9 +167,10 @@ async def test_how_many_may_be_open_is_bounded(monkeypatch: pytest.MonkeyPatch) 
     grafana = Grafana()
     async with behind(grafana) as gateway:
         opened = [await shake(gateway) for _ in range(2)]
-        answer, _, writer = await shake(gateway)
+        answer, reader, writer = await shake(gateway)
         assert answer.startswith(b"HTTP/1.1 503 ")
-        assert b"limit of 2 WebSockets" in answer
+        async with asyncio.timeout(20):
+            assert b"limit of 2 WebSockets" in await reader.readuntil(b"}")
         for _, _, one in [*opened, (b"", None, writer)]:
             one.close()
 
