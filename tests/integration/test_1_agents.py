@@ -1,5 +1,7 @@
 """COMPASS's own calls against the running stack: its dialects, through the gateway, find live data."""
 
+import secrets
+import time
 from typing import Any
 
 import pytest
@@ -90,3 +92,60 @@ def test_a_query_that_is_wrong_is_told_in_the_server_s_words(stack: Stack) -> No
     )
     assert 400 <= answer.status_code < 500
     assert "parse error" in answer.json()["error"]
+
+
+def test_a_subquery_that_prometheus_would_allocate_is_refused_with_its_limit(stack: Stack) -> None:
+    answer = requests.get(
+        f"{stack.settings['PROMETHEUS_URL']}/api/v1/query", params={"query": "max_over_time(up[1d:5ms])"}, timeout=15
+    )
+    assert (answer.status_code, "limit of 11000 points per series" in answer.json()["error"]) == (422, True)
+
+
+def services_of(stack: Stack, trace: str) -> set[str]:
+    """The services that have spans in a trace; none as long as it is not there."""
+    answer = requests.get(f"{stack.settings['TEMPO_URL']}/api/traces/{trace}", timeout=15)
+    found = answer.json().get("data") or [] if answer.ok else []
+    return {process["serviceName"] for one in found for process in one["processes"].values()}
+
+
+def test_the_trace_of_a_question_goes_on_in_prometheus(stack: Stack) -> None:
+    trace = secrets.token_hex(16)
+    answer = requests.get(
+        f"{stack.settings['PROMETHEUS_URL']}/api/v1/query",
+        params={"query": "up"},
+        headers={"traceparent": f"00-{trace}-{secrets.token_hex(8)}-01"},
+        timeout=15,
+    )
+    assert answer.status_code == 200, answer.text
+    assert eventually(lambda: services_of(stack, trace) >= {"gateway", "prometheus"}, seconds=60)
+
+
+def test_a_thousand_log_lines_with_statements_are_an_answer(stack: Stack) -> None:
+    """More than the 4 MiB that a message between Loki's parts has by default."""
+    mark, statement = secrets.token_hex(8), "SELECT 1 -- " + "x" * 5000
+    resource = {"attributes": [{"key": "service.name", "value": {"stringValue": "wordy"}}]}
+    for batch in range(12):
+        records = [
+            {
+                "timeUnixNano": str(time.time_ns()),
+                "body": {"stringValue": f"{mark} {batch} {number}"},
+                "attributes": [{"key": "statement", "value": {"stringValue": statement}}],
+            }
+            for number in range(100)
+        ]
+        document = {"resourceLogs": [{"resource": resource, "scopeLogs": [{"logRecords": records}]}]}
+        url = f"{stack.settings['OTLP_HTTP_ENDPOINT']}/v1/logs"
+
+        def taken(url: str = url, document: dict[str, Any] = document) -> bool:
+            return requests.post(url, json=document, timeout=15).ok
+
+        # Its queue is bounded: what it has no room for comes again.
+        assert eventually(taken, seconds=30)
+    asked = {"query": f'{{app="wordy"}} |= "{mark}"', "limit": 1200, "since": "10m"}
+
+    def lines() -> bool:
+        answer = requests.get(f"{stack.settings['LOKI_QUERY_URL']}/loki/api/v1/query_range", params=asked, timeout=30)
+        assert answer.status_code == 200, answer.text[:500]
+        return sum(len(stream["values"]) for stream in answer.json()["data"]["result"]) == 1200
+
+    assert eventually(lines, seconds=60)
