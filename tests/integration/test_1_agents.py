@@ -101,25 +101,6 @@ def test_a_subquery_that_prometheus_would_allocate_is_refused_with_its_limit(sta
     assert (answer.status_code, "limit of 11000 points per series" in answer.json()["error"]) == (422, True)
 
 
-def services_of(stack: Stack, trace: str) -> set[str]:
-    """The services that have spans in a trace; none as long as it is not there."""
-    answer = requests.get(f"{stack.settings['TEMPO_URL']}/api/traces/{trace}", timeout=15)
-    found = answer.json().get("data") or [] if answer.ok else []
-    return {process["serviceName"] for one in found for process in one["processes"].values()}
-
-
-def test_the_trace_of_a_question_goes_on_in_prometheus(stack: Stack) -> None:
-    trace = secrets.token_hex(16)
-    answer = requests.get(
-        f"{stack.settings['PROMETHEUS_URL']}/api/v1/query",
-        params={"query": "up"},
-        headers={"traceparent": f"00-{trace}-{secrets.token_hex(8)}-01"},
-        timeout=15,
-    )
-    assert answer.status_code == 200, answer.text
-    assert eventually(lambda: services_of(stack, trace) >= {"gateway", "prometheus"}, seconds=60)
-
-
 def test_a_thousand_log_lines_with_statements_are_an_answer(stack: Stack) -> None:
     """More than the 4 MiB that a message between Loki's parts has by default."""
     mark, statement = secrets.token_hex(8), "SELECT 1 -- " + "x" * 5000
