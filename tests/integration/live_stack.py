@@ -10,6 +10,7 @@ import time
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO, Any
 
@@ -114,8 +115,9 @@ class Stack:
     def namespace(self) -> str:
         return f"compass-{self.name}"
 
-    @property
+    @cached_property
     def settings(self) -> Mapping[str, str]:
+        """Asked once, which takes seconds: they stay the same until the stack is destroyed."""
         return self.json("env", self.name)
 
     def secret(self, name: str) -> str:
