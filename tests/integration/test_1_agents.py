@@ -110,7 +110,8 @@ def test_a_thousand_log_lines_with_statements_are_an_answer(stack: Stack) -> Non
             {
                 "timeUnixNano": str(time.time_ns()),
                 "body": {"stringValue": f"{mark} {batch} {number}"},
-                "attributes": [{"key": "statement", "value": {"stringValue": statement}}],
+                # Each its own: lines with the same attributes are one stream, which names them once.
+                "attributes": [{"key": "statement", "value": {"stringValue": f"{statement}{batch}-{number}"}}],
             }
             for number in range(100)
         ]
