@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -21,7 +20,8 @@ from tests.gateway.support import BEARER, FakeBackend, make_config, running, ser
 if TYPE_CHECKING:
     from tests.gateway.conftest import Stack
 
-NOW = int(time.time())
+# Fixed, because parameters are in the names of tests, which must be the same in each worker.
+NOW = 1_764_000_000
 DAY = 86_400
 MICRO = 1_000_000
 LONG = "x" * 9000
@@ -149,8 +149,12 @@ async def test_grafana_s_front_is_held_to_it_and_grafana_is_not_asked() -> None:
 TOOLS: list[tuple[str, dict[str, object], str]] = [
     ("execute_promql_query", {"query": LONG}, "limit of 8192 bytes"),
     ("execute_promql_query", {"query": WIDE}, "limit of 11000 points per series"),
-    ("execute_promql_query", {"query": "up", "start": NOW - 40 * DAY}, "limit of 31d"),
-    ("execute_promql_query", {"query": "up", "start": NOW - DAY, "step": "1s"}, "limit of 11000 points per series"),
+    ("execute_promql_query", {"query": "up", "start": NOW - 40 * DAY, "end": NOW}, "limit of 31d"),
+    (
+        "execute_promql_query",
+        {"query": "up", "start": NOW - DAY, "end": NOW, "step": "1s"},
+        "limit of 11000 points per series",
+    ),
     ("execute_logql_query", {"query": LONG}, "limit of 8192 bytes"),
     ("execute_logql_query", {"query": "{}", "limit": 5001}, "limit of 5000 lines"),
     ("execute_logql_query", {"query": "{}", "duration": "40d"}, "limit of 31d"),
