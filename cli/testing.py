@@ -50,6 +50,9 @@ def _tests(*folders: str) -> tuple[str, ...]:
     return tuple(f"tests/{folder}" for folder in folders)
 
 
+_UNIT = _tests("unit", "topology", "observability")
+
+
 def _no_cluster_here(_: DemoHome) -> str:
     if sys.platform != "linux" or os.geteuid() != 0:
         return "the lab cluster needs Linux and root"
@@ -76,7 +79,8 @@ SUITES: Mapping[str, tuple[Stage, ...]] = {
         Stage("lint", ("-m", "ruff", "check")),
         Stage("format", ("-m", "ruff", "format", "--check")),
         Stage("types", ("-m", "pyright")),
-        Stage("unit tests", (*_SIDE_BY_SIDE, *_tests("unit", "topology", "observability"))),
+        Stage("unit tests", (*_SIDE_BY_SIDE, "-m", "not processes", *_UNIT)),
+        Stage("unit tests that start programs", (*_PYTEST, "-m", "processes", *_UNIT)),
         Stage(
             "tests of services on the loopback address",
             (*_PYTEST, "-m", "not postgres", *_tests("gateway", "incidents", "sample_app", "traffic")),

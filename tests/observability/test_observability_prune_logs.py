@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
 SCRIPT = OBSERVABILITY / "postgres" / "prune-logs.sh"
 BOUND = 10_000
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or shutil.which("bash") is None, reason="the script runs in PostgreSQL's Linux image"
-)
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(
+        sys.platform != "linux" or shutil.which("bash") is None, reason="the script runs in PostgreSQL's Linux image"
+    ),
+]
 
 
 def _environment(directory: Path, **extra: str) -> dict[str, str]:

@@ -57,6 +57,7 @@ def test_local_runs_grafana_and_tempo_and_airgap_jaeger() -> None:
     assert {s.name for s in topology_of("airgap").services} == COMMON | {"jaeger"}
 
 
+@pytest.mark.processes
 def test_the_topology_is_made_without_pulumi() -> None:
     script = (
         "import sys; from infra.topology.demo import demo_topology; from infra.topology.validate import validate; "

@@ -12,7 +12,10 @@ from cluster.lifecycle import repair
 from cluster.processes import Part, find, start, stop, wait_ready
 from infra.errors import DemoError
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the lab cluster runs on Linux")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(sys.platform != "linux", reason="the lab cluster runs on Linux"),
+]
 
 
 def make_part(code: str, *, ready: str = "", seconds: float = 5) -> Part:

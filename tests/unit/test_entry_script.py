@@ -12,6 +12,8 @@ import pytest
 
 from infra.paths import REPOSITORY
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:

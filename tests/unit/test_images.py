@@ -99,6 +99,7 @@ def test_a_mirror_goes_before_the_name(mirror: str, reference: str) -> None:
     assert upstream_image("loki", mirror).reference.startswith(f"{mirror}/grafana/loki:" if mirror else "grafana/loki:")
 
 
+@pytest.mark.processes
 def test_builds_use_the_package_index_of_the_environment_before_the_configured_one(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -8,6 +8,8 @@ import pytest
 from incidents.catalog import catalog
 from tests.integration.incidents.chosen import VARIABLE, Choice, choose
 
+pytestmark = pytest.mark.processes
+
 HEAD = 1_800_000_000
 DAY = 86_400
 

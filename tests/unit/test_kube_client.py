@@ -13,6 +13,8 @@ from infra.paths import LAB_CONTEXT
 from infra.targets.kubernetes.client import Forbidden, KubeClient, Unreachable
 from infra.targets.kubernetes.kube import KubeAccess
 
+pytestmark = pytest.mark.processes
+
 PODS = "/api/v1/namespaces/x/pods"
 
 

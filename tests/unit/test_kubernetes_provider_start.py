@@ -3,7 +3,11 @@
 import subprocess
 import sys
 
+import pytest
+
 from infra.paths import REPOSITORY
+
+pytestmark = pytest.mark.processes
 
 START = """
 import sys

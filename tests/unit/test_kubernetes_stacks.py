@@ -244,6 +244,7 @@ def test_the_end_is_counted_once_and_anew_when_the_hours_change_or_it_is_over() 
     assert lifetime_annotations(config.model_copy(update={"time_to_live_hours": 0}), first, NOW) == {}
 
 
+@pytest.mark.processes
 def test_a_stack_needs_only_the_library_of_its_own_target(tmp_path: Path) -> None:
     kubeconfig = tmp_path / "kubeconfig"
     kubeconfig.write_text("contexts: [{name: test, context: {}}]")

@@ -17,6 +17,8 @@ from cli.main import app
 from infra.errors import DemoError
 from postmortem.stack import QueryRefused, Stack, Window
 
+pytestmark = pytest.mark.processes
+
 NOON = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 WINDOW = Window(NOON, datetime(2026, 11, 21, 13, 0, tzinfo=UTC))
 TRACE = "0af7651916cd43dd8448eb211c80319c"

@@ -22,6 +22,8 @@ from infra.targets.kubernetes.client import KubeClient
 from infra.targets.kubernetes.portforward import PortClosed
 from infra.topology.model import Topology
 
+pytestmark = pytest.mark.processes
+
 PODS = "/api/v1/namespaces/compass-test/pods"
 READY: list[dict[str, str]] = [{"type": "Ready", "status": "True"}]
 
