@@ -102,13 +102,15 @@ class PulumiStack:
 
     def _resources(self) -> list[dict[str, Any]]:
         file = local_checkpoint(self.name, os.environ)
-        # Starting the engine for it would take a tenth of an `up` that changes nothing.
         if file is not None and not file.with_suffix(".json.gz").exists():
             if not file.exists():
                 return []
-            document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-            latest: dict[str, Any] = document["checkpoint"].get("latest") or {}
-            return list(latest.get("resources") or [])
+            # Starting the engine for it would take a tenth of an `up` that changes nothing. What cannot be read here is
+            # for the engine to explain.
+            with contextlib.suppress(OSError, ValueError, KeyError):
+                document: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+                latest: dict[str, Any] = document["checkpoint"].get("latest") or {}
+                return list(latest.get("resources") or [])
         try:
             return list((open_stack(self.name).export_stack().deployment or {}).get("resources") or [])
         except errors.StackNotFoundError:

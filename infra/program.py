@@ -2,6 +2,7 @@
 
 import importlib
 import os
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -100,6 +101,8 @@ def build(stack: str, config: DemoConfig, *, dry_run: bool) -> dict[str, Any]:
         configured = None
     target = make_target(stack, config)
     target.check(topology, preview=dry_run)
+    if configured and not dry_run:
+        StackSecrets.note_configured(_directory(stack))
     secrets = configured or _secrets(stack, config, topology, dry_run=dry_run)
     deployment = target.deploy(topology, secrets)
     return outputs(config, topology, deployment, secrets)
@@ -111,8 +114,12 @@ def _secrets(stack: str, config: DemoConfig, topology: Topology, *, dry_run: boo
 
 
 def _generated(stack: str, topology: Topology, *, dry_run: bool) -> StackSecrets:
-    directory = DemoHome.default().make_private().stack(stack)
+    directory = _directory(stack)
     if dry_run:
         # A preview changes nothing, not even a file.
         return StackSecrets.load_or_foresee(directory, topology.secrets)
     return StackSecrets.load_or_create(directory, topology.secrets)
+
+
+def _directory(stack: str) -> Path:
+    return DemoHome.default().make_private().stack(stack)

@@ -15,6 +15,7 @@ __all__ = ["StackSecrets"]
 
 _FILE = "secrets.json"
 _CONFIGURED = "configured"
+"""The generation of configured secrets, and the file that stands where generated ones would be."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -55,7 +56,13 @@ class StackSecrets:
     @staticmethod
     def exist(directory: Path) -> bool:
         """Whether the stack has been brought up and not destroyed since."""
-        return (directory / _FILE).is_file()
+        return (directory / _FILE).is_file() or (directory / _CONFIGURED).is_file()
+
+    @staticmethod
+    def note_configured(directory: Path) -> None:
+        """Keep in mind that a stack is brought up, whose secrets are kept elsewhere: it counts among the existing."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (directory / _CONFIGURED).touch()
 
     @classmethod
     def load(cls, directory: Path) -> "StackSecrets | None":

@@ -70,3 +70,12 @@ def test_configured_secrets_are_taken_as_they_are_and_keep_their_generation() ->
     assert StackSecrets.configured("cloud", other, ["gateway-token"]).generation == made.generation
     with pytest.raises(ConfigError, match="compass-demo:postgresPassword is not set"):
         StackSecrets.configured("cloud", first, ["gateway-token", "postgres-password"])
+
+
+def test_a_stack_with_configured_secrets_exists_once_it_is_brought_up(tmp_path: Path) -> None:
+    directory = tmp_path / "cloud"
+    assert not StackSecrets.exist(directory)
+    StackSecrets.note_configured(directory)
+    StackSecrets.note_configured(directory)
+    assert StackSecrets.exist(directory)
+    assert StackSecrets.load(directory) is None, "there is nothing to take for secrets"

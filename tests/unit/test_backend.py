@@ -5,12 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stubs import always
 
 from infra import program
 from infra.backend import backend_url, require_shared_state
 from infra.config import DemoConfig, TargetKind, load_stack_config
 from infra.errors import ConfigError
-from infra.paths import REPOSITORY
+from infra.paths import HOME_VARIABLE, REPOSITORY, DemoHome
+from infra.stack_secrets import StackSecrets
+from infra.topology.model import Topology
 
 CLOUD = load_stack_config(REPOSITORY, "cloud")
 LOCAL = {"PULUMI_BACKEND_URL": "file:///home/me/state"}
@@ -58,6 +61,28 @@ def test_the_cloud_stack_refuses_to_go_on_without_its_secrets(monkeypatch: pytes
     assert "compass-demo:gatewayToken" not in message
     assert "pulumi config set --stack cloud --secret" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_stack_with_configured_secrets_is_known_from_its_first_update_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, dry_run: bool
+) -> None:
+    class Target:
+        def check(self, *_: object, **__: object) -> None:
+            """Nothing is wrong."""
+
+        def deploy(self, topology: Topology, secrets: StackSecrets) -> None:
+            assert set(topology.secrets) == set(secrets.values)
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(program, "make_target", always(Target()))
+    monkeypatch.setenv("PULUMI_BACKEND_URL", "s3://bucket")
+    monkeypatch.setenv(HOME_VARIABLE, str(tmp_path))
+    given = {field: "0123456789abcdef" for field in DemoConfig.model_fields if field.endswith(("_token", "_password"))}
+    given["payment_app_password_2"] = "0123456789abcdef"
+    with pytest.raises(KeyboardInterrupt):
+        program.build("cloud", DemoConfig.model_validate({**CLOUD.model_dump(), **given}), dry_run=dry_run)
+    assert StackSecrets.exist(DemoHome(tmp_path).stack("cloud")) is not dry_run
 
 
 def test_the_cloud_stack_refuses_local_state_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
