@@ -55,6 +55,7 @@ def _print_json(document: Any) -> None:  # noqa: ANN401 # whatever a command ans
 @app.command()
 def up(stack: StackArgument = None, as_json: JsonOption = False) -> None:
     """Bring the stack up; without a name the one that exists, else local, else airgap."""
+    from cli.env_file import renew_env_files  # noqa: PLC0415
     from cli.platforms.docker_engine import ensure_engine  # noqa: PLC0415
     from cli.up import bring_up, choose_stack  # noqa: PLC0415 # importing costs a second that others save
 
@@ -68,13 +69,15 @@ def up(stack: StackArgument = None, as_json: JsonOption = False) -> None:
     session = Session(the_stack(home, stack), home, display)
     session.platform.make_reachable()
     changes, outputs = bring_up(session)
+    renewed = renew_env_files(session) if changes else []
     if as_json:
         _print_json({"stack": stack, "changes": changes.by_operation})
         return
     display.say(f"The stack {stack} is ready ({changes.made()}).")
     display.say(f"  status page            {outputs['GRAFANA_UI_URL']} (any user name; the password is the token)")
     display.say(f"  sample app             {outputs['SAMPLE_APP_URL']}")
-    display.say("  connection settings    ./demo env   (writes .env for COMPASS)")
+    written = f"written again: {', '.join(map(str, renewed))}" if renewed else "writes .env for COMPASS"
+    display.say(f"  connection settings    ./demo env   ({written})")
     for remark in session.platform.remarks():
         display.say(f"  {remark}")
 
@@ -128,10 +131,7 @@ def env(
         settings, network = connection_settings(session, inside=inside)
         _print_json({"settings": settings, "network": network} if inside else settings)
         return
-    try:
-        write_env_file(session, file, inside=inside)
-    except OSError as error:
-        raise DemoError(f"{file} cannot be written: {error.strerror}.") from None
+    write_env_file(session, file, inside=inside)
     console.print(f"Wrote {file} for the stack {session.stack}; it holds a token.", highlight=False)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from fake_session import fake_session
 
-from cli.env_file import connection_settings, write_env_file, written_files
+from cli.env_file import connection_settings, renew_env_files, write_env_file, written_files
 from cli.session import Session
 from infra.errors import DemoError
 from infra.topology.settings import compass_settings
@@ -100,8 +100,23 @@ def test_without_a_record_or_with_a_damaged_one_no_file_was_written(session: Ses
     assert json.loads((directory / "env-files.json").read_text()) == [str(tmp_path / ".env")]
 
 
+def test_files_are_renewed_each_in_its_own_way(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert renew_env_files(session) == []
+    outside, inside = tmp_path / ".env", tmp_path / "inside.env"
+    write_env_file(session, outside, inside=False)
+    write_env_file(session, inside, inside=True)
+    for where in (OUTPUTS, OUTPUTS["inside"]):
+        monkeypatch.setitem(where, "GRAFANA_URL", f"{where['GRAFANA_URL']}-moved")
+    assert renew_env_files(session) == [outside, inside]
+    assert "GRAFANA_URL=outside-GRAFANA_URL-moved\n" in outside.read_text()
+    assert "GRAFANA_URL=inside-GRAFANA_URL-moved\n" in inside.read_text()
+    assert "docker run" in inside.read_text()
+
+
 def test_a_file_that_cannot_be_written_is_not_remembered(session: Session, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(DemoError, match=r"\.env cannot be written: No such file or directory\."):
         write_env_file(session, tmp_path / "missing" / ".env", inside=False)
     assert written_files(session.home.stack("test")) == []
 
