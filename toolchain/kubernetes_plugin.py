@@ -45,11 +45,11 @@ def ensure(tools: PulumiTools, progress: Progress) -> None:
         ToolError: neither can be had: the real one not downloaded, and no launcher of ours on this system.
     """
     home = tools.pulumi_home
-    if _executable(home, OFFICIAL_VERSION).exists():
+    if is_installed(home, OFFICIAL_VERSION):
         return
-    if tools.origin != "packages" and not _executable(home, BUILTIN_VERSION).exists():
+    if tools.origin != "packages" and not is_installed(home, BUILTIN_VERSION):
         with progress.step(f"download Pulumi's Kubernetes plugin {OFFICIAL_VERSION}") as step:
-            if _download(tools) and _executable(home, OFFICIAL_VERSION).exists():
+            if _download(tools) and is_installed(home, OFFICIAL_VERSION):
                 return
             step.update("not reachable from here, using the demo's own")
     if os.name == "nt":
@@ -62,7 +62,7 @@ def ensure(tools: PulumiTools, progress: Progress) -> None:
 
 def chosen_version(pulumi_home: Path) -> str:
     """The version that the provider resource names: the real plugin's where it is installed, else ours."""
-    return OFFICIAL_VERSION if _executable(pulumi_home, OFFICIAL_VERSION).exists() else BUILTIN_VERSION
+    return OFFICIAL_VERSION if is_installed(pulumi_home, OFFICIAL_VERSION) else BUILTIN_VERSION
 
 
 def is_builtin(version: str) -> bool:
