@@ -14,6 +14,9 @@ LEAST_SUCCESS = 0.995
 MOST_LATENCY = 0.3
 _POLL_SECONDS = 1.5
 _SUCCESS = "payment:client_success:ratio_30s"
+_BAD = f"({_SUCCESS} < bool {LEAST_SUCCESS}) + ({LATENCY} > bool {MOST_LATENCY})"
+# Rates look back over half a minute: in the first one they hold the seed, and hardly a request to divide by.
+_WARM = f"{_SUCCESS} offset 30s"
 # While the stack is young or was restarted there may be nothing to divide.
 _FIRING = 'ALERTS{alertstate="firing"}'
 
@@ -62,9 +65,8 @@ class Health:
         return ServiceLevel(_first(success), _first(latency))
 
     async def healthy_for(self, most: float) -> float:
-        """For how many of the last ``most`` seconds, up to now, the service level held without a break."""
-        bad = f"({_SUCCESS} < bool {LEAST_SUCCESS}) + ({LATENCY} > bool {MOST_LATENCY})"
-        values = await self._gateway.promql_range(f"{bad} or vector(1)", most)
+        """For how many of the last ``most`` seconds, up to now, the service level held; not a stack's first 30."""
+        values = await self._gateway.promql_range(f"({_BAD}) and on () ({_WARM}) or vector(1)", most)
         for age, value in enumerate(reversed(values)):
             if value > 0:
                 return float(max(0, age - 1) * STEP_SECONDS)

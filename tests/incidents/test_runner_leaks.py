@@ -42,7 +42,7 @@ class Stores:
 
     async def logql(self, query: str) -> list[tuple[dict[str, str], float]]:
         self.pages.append(query)
-        return [({}, 2.0)] if self.leaks == "lines" else []
+        return [({}, 2.0)] if self.leaks == "lines" and query.endswith("[60s] offset 240s))") else []
 
 
 class Catalogues:
@@ -89,6 +89,32 @@ async def test_a_word_in_any_store_is_found(tmp_path: Path, page: str, word: str
 async def test_lines_and_roles_are_found(tmp_path: Path) -> None:
     assert await leaks(tmp_path, Stores("lines")).look(RUN) == ["Loki: 2 lines match"]
     assert await leaks(tmp_path, Stores(), "incident_runner").look(RUN) == ["PostgreSQL: pg_roles: …incident_runner…"]
+
+
+class Late(Stores):
+    """One page is answered at the third time of asking, if at all."""
+
+    def __init__(self, answered: int, status: int | None) -> None:
+        super().__init__()
+        self.answered, self.status = answered, status
+
+    async def get(self, url: str, _parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        answer = await super().get(url, _parameters)
+        if url.endswith("/metadata") and self.pages.count(url) < self.answered:
+            raise UnreachableError("ReadTimeout", self.status)
+        return answer
+
+
+@pytest.mark.parametrize("status", [None, 504])
+async def test_a_store_that_is_slow_is_asked_again_but_not_for_ever(tmp_path: Path, status: int | None) -> None:
+    assert await leaks(tmp_path, Late(3, status)).look(RUN) == []
+    with pytest.raises(UnreachableError):
+        await leaks(tmp_path, Late(4, status)).look(RUN)
+
+
+async def test_a_refusal_is_not_asked_for_again(tmp_path: Path) -> None:
+    with pytest.raises(UnreachableError):
+        await leaks(tmp_path, Late(2, 422)).look(RUN)
 
 
 def test_words_for_symptoms_are_no_leak(tmp_path: Path) -> None:
