@@ -14,9 +14,11 @@ from pathlib import Path
 from incidents.catalog import catalog, find
 from incidents.model import Incident, Kind
 
-__all__ = ["VARIABLE", "Choice", "choose"]
+__all__ = ["SECOND_ATTEMPTS", "VARIABLE", "Choice", "choose"]
 
 VARIABLE = "COMPASS_TEST_INCIDENTS"
+SECOND_ATTEMPTS: dict[str, str] = {}
+"""By incident, why it was tried twice in this run."""
 _CHANGED = "changed"
 _DAY_SECONDS = 86_400
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from chosen import choose
+from chosen import SECOND_ATTEMPTS, choose
 from eventually import eventually
 from live_stack import Stack
 
@@ -12,6 +12,14 @@ def pytest_report_header() -> str:
     """Which incidents, and why those."""
     choice = choose()
     return f"incidents: {', '.join(one.name for one in choice.incidents)}\nwhy those: {choice.why}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Which incidents were tried twice: one that often needs it is not to be relied on."""
+    terminalreporter.section("incidents that were tried twice")
+    for name, fault in SECOND_ATTEMPTS.items():
+        terminalreporter.line(f"{name}: {fault}")
+    terminalreporter.line(f"{len(SECOND_ATTEMPTS)} in this run")
 
 
 @pytest.fixture(scope="session", autouse=True)

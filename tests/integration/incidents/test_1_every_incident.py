@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from chosen import choose
+from chosen import SECOND_ATTEMPTS, choose
 from live_stack import Stack, Telemetry
 
 from incidents.model import Incident, Kind
@@ -18,8 +18,18 @@ MIB = 2**20
 
 @pytest.fixture(scope="module")
 def results(stack: Stack) -> dict[str, dict[str, Any]]:
-    """By name, what ``incident verify`` says; its table of seconds is shown as it comes."""
-    names = [one.name for one in CHOSEN]
+    """By name, what ``incident verify`` says; its table of seconds is shown as it comes.
+
+    A machine that others use too stands still now and then for longer than an incident has to show. What has a fault
+    is tried once more, from a baseline of its own, and the summary of the run says so (conftest.py).
+    """
+    found = _verify(stack, [one.name for one in CHOSEN])
+    faults = {name: result["fault"] for name, result in found.items() if result["fault"]}
+    SECOND_ATTEMPTS.update(faults)
+    return found | (_verify(stack, list(faults)) if faults else {})
+
+
+def _verify(stack: Stack, names: list[str]) -> dict[str, dict[str, Any]]:
     ran = stack.demo("incident", "verify", *names, "--json", "--stack", stack.name, timeout=3500)
     print(ran.stderr)
     assert ran.stdout.startswith("["), ran.stderr
