@@ -1,6 +1,8 @@
 """``demo destroy``: nothing of the stack is left, and with ``--all`` nothing of the demo."""
 
 import contextlib
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -40,6 +42,7 @@ def remove_stack(session: Session, *, forget: bool = False) -> None:
         for path in written_files(directory):
             path.unlink(missing_ok=True)
         _remove_state(session.home, session.stack)
+        _remove_records(session.home, session.stack)
     shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -94,8 +97,8 @@ def remove_tools_and_images(home: DemoHome, engine: Engine, upstream: tuple[Imag
         for image in upstream:
             engine.remove_image(image.reference)
     with progress.step("tools, caches and state"):
-        for name in home.CONTENTS:
-            _remove_tree(home.root / name)
+        for path in [*(home.root / name for name in home.CONTENTS), *home.root.glob(f"{home.UNFINISHED}*")]:
+            _remove_tree(path)
         with contextlib.suppress(OSError):
             # What else is there is not ours.
             home.root.rmdir()
@@ -113,6 +116,20 @@ def _remove_state(home: DemoHome, stack: str) -> None:
             shutil.rmtree(path)
         elif path.is_file() and path.name.startswith(f"{stack}.json"):
             path.unlink()
+
+
+def _remove_records(home: DemoHome, stack: str) -> None:
+    """The engine keeps a log of each of its runs, and for each checkout which stack was the last one."""
+    log = re.compile(rf"\w+\+{re.escape(PROJECT)}\+{re.escape(stack)}-[\dT]+\.log")
+    for path in (home.pulumi_home / "logs").glob("*.log"):
+        if log.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+    for path in (home.pulumi_home / "workspaces").glob(f"{PROJECT}-*.json"):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            chosen = json.loads(path.read_text(encoding="utf-8")).get("stacks", {}).items()
+            ours = [name for url, name in chosen if url.partition("?")[0] == home.state.as_uri()]
+            if len(ours) == len(chosen) and all(name.split("/")[1:] == [PROJECT, stack] for name in ours):
+                path.unlink()
 
 
 def _remove_tree(root: Path) -> None:

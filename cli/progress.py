@@ -55,7 +55,7 @@ class Display(Protocol):
         ...
 
     def plan(self, names: Iterable[str]) -> None:
-        """List steps that will come."""
+        """See ``toolchain.progress.Progress``."""
         ...
 
     def drop(self, name: str) -> None:

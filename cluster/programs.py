@@ -100,8 +100,7 @@ def ensure_programs(home: DemoHome, progress: Progress) -> Programs:
 
 def installed_programs(home: DemoHome) -> Programs:
     """The programs as ``ensure_programs`` left them; nothing is built and nothing is looked at."""
-    folder = home.tools / "programs"
-    built = {name: folder / f"{name}-{PROGRAMS[name].digest}" for name in ("pause", "kubernetes", "coredns")}
+    built = {name: PROGRAMS[name].built(home.tools) for name in ("pause", "kubernetes", "coredns")}
     return _programs(built, _debian(home))
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import docker.errors
 import psutil
@@ -71,6 +71,14 @@ def ensure_images(
         _Builder(config, engine, home, progress).run(missing)
 
 
+class _Job(NamedTuple):
+    """Something to be made once ``needs`` are there; ``step`` is what progress calls it."""
+
+    run: Callable[[], None]
+    needs: frozenset[str]
+    step: str
+
+
 class _Builder:
     """Runs jobs as soon as the jobs that they need are done."""
 
@@ -80,11 +88,12 @@ class _Builder:
         self._progress = progress
         self._home = home
         self._recipes = {recipe.image: recipe for recipe in recipes(config)}
-        self._jobs: dict[str, tuple[Callable[[], None], frozenset[str]]] = {}
+        self._jobs: dict[str, _Job] = {}
 
     def run(self, missing: Iterable[Image]) -> None:
         for image in missing:
             self._plan(image)
+        self._progress.plan(job.step for job in self._jobs.values())
         self._run_all()
 
     def _plan(self, image: Image) -> str:
@@ -97,16 +106,17 @@ class _Builder:
             needs = {self._plan(recipe.base)} if recipe.base else set[str]()
             if recipe.program:
                 needs.add(self._plan_program(recipe.program))
-            self._jobs[name] = (lambda: self._build(recipe), frozenset(needs))
+            self._jobs[name] = _Job(lambda: self._build(recipe), frozenset(needs), f"image {recipe.name}")
         elif self._config.distribution is Distribution.PACKAGES and image == base_image():
-            self._jobs[name] = (self._make_base, frozenset())
+            self._jobs[name] = _Job(self._make_base, frozenset(), "image base")
         else:
-            self._jobs[name] = (lambda: self._pull(image), frozenset())
+            self._jobs[name] = _Job(lambda: self._pull(image), frozenset(), f"pull {name}")
         return name
 
     def _plan_program(self, program: str) -> str:
         name = f"program {program}"
-        self._jobs.setdefault(name, (lambda: self._compile(program), frozenset()))
+        if not PROGRAMS[program].built(self._home.tools).exists():
+            self._jobs.setdefault(name, _Job(lambda: self._compile(program), frozenset(), f"build {program}"))
         return name
 
     def _run_all(self) -> None:
@@ -120,10 +130,10 @@ class _Builder:
             while running or (waiting and failure is None):
                 if failure is None:
                     # A job that is needed but not planned exists already (a base image that was there).
-                    ready = [n for n, (_, needs) in waiting.items() if not (needs & self._jobs.keys()) - done]
+                    ready = [name for name, job in waiting.items() if not (job.needs & self._jobs.keys()) - done]
                     for name in ready:
                         pool = compilers if name.startswith("program ") else others
-                        running[pool.submit(waiting.pop(name)[0])] = name
+                        running[pool.submit(waiting.pop(name).run)] = name
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     done.add(running.pop(future))
@@ -148,7 +158,7 @@ class _Builder:
         with self._progress.step(f"image {recipe.name}") as step:
             program = None
             if recipe.program:
-                program = self._home.tools / "programs" / f"{recipe.program}-{PROGRAMS[recipe.program].digest}"
+                program = PROGRAMS[recipe.program].built(self._home.tools)
             arguments = {**pip_settings(), **recipe.build_arguments}
             with recipe.context(program) as context, _engine_errors(f"build the image {recipe.name}"):
                 stream = self._engine.build(

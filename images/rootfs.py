@@ -11,6 +11,7 @@ from typing import Final
 from images.recipe import REPOSITORY_PREFIX, Recipe
 from infra import versions
 from infra.errors import ImageError
+from infra.paths import DemoHome
 from infra.topology.model import Image
 from toolchain.debian import apt_get_install
 from toolchain.engine import Engine
@@ -41,7 +42,7 @@ def make_base(engine: Engine, workspace: Path, say: Callable[[str], None]) -> No
     if shutil.which("debootstrap") is None:
         say("installing debootstrap")
         apt_get_install("debootstrap")
-    with tempfile.TemporaryDirectory(prefix="rootfs-", dir=workspace) as directory:
+    with tempfile.TemporaryDirectory(prefix=DemoHome.UNFINISHED, dir=workspace) as directory:
         root = Path(directory) / "root"
         _debootstrap(root, say)
         if _CA_BUNDLE.exists():

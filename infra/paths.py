@@ -22,6 +22,9 @@ class DemoHome:
     CONTENTS: ClassVar = ("tools", "cache", "pulumi-home", "state", "stacks", "passphrase", "dockerd.log")
     """Everything that the demo puts there; ``destroy --all`` removes nothing else."""
 
+    UNFINISHED: ClassVar = "rootfs-"
+    """How folders begin in which a base image is being made; only a killed process leaves one."""
+
     @classmethod
     def default(cls) -> "DemoHome":
         """The directory that this process uses; nothing is created."""

@@ -213,9 +213,9 @@ class Engine:
         self._client.containers.get(container).stop(timeout=grace_seconds)
 
     def remove(self, container: str) -> None:
-        """Remove a container, running or not."""
+        """Remove a container, running or not, with the nameless volumes that its image made; those with names stay."""
         try:
-            self._client.containers.get(container).remove(force=True)
+            self._client.containers.get(container).remove(force=True, v=True)
         except docker.errors.NotFound:
             return
 

@@ -78,7 +78,7 @@ class GoToolchain:
         Raises:
             ToolError: with the compiler's or the registry's last lines.
         """
-        target = self.home.tools / "programs" / f"{program.name}-{program.digest}"
+        target = program.built(self.home.tools)
         if target.exists():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -47,6 +47,10 @@ class GoProgram:
                 digest.update(path.relative_to(self.directory).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
         return digest.hexdigest()[:12]
 
+    def built(self, tools: Path) -> Path:
+        """Where the executable is once it is built, in a directory of tools."""
+        return tools / "programs" / f"{self.name}-{self.digest}"
+
 
 _PROMETHEUS_TAGS: Final = ("netgo", "remove_all_sd", "enable_dns_sd")
 """Without the cloud providers' service discovery: half the time to build, and the demo scrapes by DNS name."""

@@ -1,6 +1,6 @@
 """How long work tells what it does; the command line decides what that looks like."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
@@ -18,6 +18,10 @@ class Step(Protocol):
 class Progress(Protocol):
     """A list of steps with their names and seconds."""
 
+    def plan(self, names: Iterable[str]) -> None:
+        """List steps that will come."""
+        ...
+
     def step(self, name: str) -> AbstractContextManager[Step]:
         """Start a step; it ends with the ``with`` block, failed if that raises. Steps may overlap."""
         ...
@@ -30,6 +34,9 @@ class _SilentStep:
 
 class Silent:
     """Progress for scripts that want none."""
+
+    def plan(self, names: Iterable[str]) -> None:
+        """List steps that nobody will see."""
 
     @contextmanager
     def step(self, name: str) -> Generator[Step]:  # noqa: ARG002 # the protocol's signature

@@ -95,6 +95,9 @@ class PulumiTools:
             # The plugins are in place; a closed network makes every look for them wait.
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
         }
+        if self.pulumi_home == self.home.pulumi_home:
+            # Of its own logs, of which each run writes one; the default is half a gigabyte.
+            environment["PULUMI_LOG_ROTATION_MAX_TOTAL_MB"] = "20"
         if not chose_backend():
             environment["PULUMI_BACKEND_URL"] = self.home.state.as_uri() + _NO_ATTRIBUTES
             # Backups of every update would keep secrets after the stack is gone.

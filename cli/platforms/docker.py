@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DockerPlatform", "remove_leftovers"]
 
+_LOG_LINES: Final = 12
 _LOOPBACK: Final = requests.Session()
 _LOOPBACK.trust_env = False  # a company's proxy cannot reach this machine's loopback address
 
@@ -103,8 +104,20 @@ class DockerPlatform:
                     yield {"service": service.name, "reason": f"answers {status}"}
 
     def trouble(self) -> list[str]:
-        """Nothing: the readiness hooks have told why a container died."""
-        return []
+        """Every container that is down or was started again, with its last lines.
+
+        The readiness hooks tell of those that die while they are made; an ``up`` with nothing to change runs none.
+        """
+        engine = self._session.engine
+        told: list[str] = []
+        for row in self.services({}):
+            state = engine.container(container_name(self._session.stack, row.name))
+            if row.ok and not row.restarts:
+                continue
+            told.append(f"{row.name}: {row.state}" + (f", started again {row.restarts} times" if row.restarts else ""))
+            if state is not None:
+                told.extend(f"    {line}" for line in engine.logs(state.id, lines=_LOG_LINES))
+        return told
 
     def services(self, health: Mapping[str, Any]) -> list[ServiceStatus]:
         """Every container as the engine sees it."""

@@ -128,9 +128,20 @@ def test_signals_are_linked_both_ways() -> None:
         for uid, source in SOURCES.items()
         for found in _objects(source.get("jsonData", {}))
         if "datasourceUid" in found
-    }
-    assert links >= {("prometheus", "tempo"), ("loki", "tempo"), ("tempo", "loki"), ("tempo", "prometheus")}
+    } | {(uid, one["targetUID"]) for uid, source in SOURCES.items() for one in source.get("correlations", ())}
+    assert links >= set(itertools.permutations(("prometheus", "loki", "tempo"), 2))
     assert {target for _, target in links} <= set(SOURCES)
+
+
+def test_a_correlation_has_what_grafana_asks_of_one_that_is_provisioned() -> None:
+    found = [one for source in SOURCES.values() for one in source.get("correlations", ())]
+    assert found
+    for one in found:
+        assert set(one) == {"targetUID", "label", "description", "config"}
+        assert set(one["config"]) == {"type", "field", "target"}
+        assert one["config"]["type"] == "query"
+        if SOURCES[one["targetUID"]]["type"] == "prometheus":
+            assert not unknown([one["config"]["target"]["expr"]])
 
 
 def test_nothing_that_is_provisioned_can_be_edited_or_left_behind() -> None:

@@ -273,6 +273,7 @@ async def test_no_card_number_and_no_secret_is_in_any_signal(
         client.get(f"/payment/1?card={CARD}"),
         client.post("/payment", json={"amount": 1.0}, headers={"Idempotency-Key": CARD, "X-Request-ID": CARD}),
         client.get(f"/customers/1/payments?cursor={CARD}"),
+        client.post("/payment/1/refund", json={"reason": f"paid with {CARD}"}),
     ]
     last = client.get("/payment/1").headers["x-request-id"]
     await spans_of(otlp, last)

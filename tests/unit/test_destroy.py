@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false
 
+import json
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from fake_display import FakeDisplay
 from stubs import always
 
 from cli import destroy
-from cli.destroy import _remove_state, _remove_tree, remove_tools_and_images
+from cli.destroy import _remove_records, _remove_state, _remove_tree, remove_tools_and_images
 from infra.errors import DemoError
 from infra.paths import DemoHome
 from infra.topology.model import Image
@@ -59,6 +60,28 @@ def test_all_of_a_stack_goes_and_another_one_keeps_everything(home: DemoHome, st
     _remove_state(home, stack)
     assert files(home) == state_of(other) | {"meta.yaml"}
     assert not list((home.state / ".pulumi").rglob(stack)), "an empty folder is left"
+
+
+def test_the_engine_s_own_records_of_a_stack_go_and_those_of_others_stay(home: DemoHome) -> None:
+    logs, workspaces = home.pulumi_home / "logs", home.pulumi_home / "workspaces"
+    gone = f"organization+{PROJECT}+airgap-20261130T102633.log"
+    kept = {f"organization+{PROJECT}+airgap-2-20261130T102633.log", "organization+other+airgap-20261130T102633.log"}
+    for name in (gone, *kept):
+        logs.mkdir(parents=True, exist_ok=True)
+        (logs / name).write_text("")
+    chosen = {
+        "ours": {f"{home.state.as_uri()}?metadata=skip": f"organization/{PROJECT}/airgap"},
+        "another": {home.state.as_uri(): f"organization/{PROJECT}/airgap-2"},
+        "elsewhere": {"file:///elsewhere": f"organization/{PROJECT}/airgap"},
+    }
+    workspaces.mkdir(parents=True)
+    for name, stacks in chosen.items():
+        (workspaces / f"{PROJECT}-{name}-workspace.json").write_text(json.dumps({"stacks": stacks}))
+    (workspaces / f"{PROJECT}-broken-workspace.json").write_text("{")
+    _remove_records(home, "airgap")
+    assert {path.name for path in logs.iterdir()} == kept
+    left = {path.name.removeprefix(f"{PROJECT}-").removesuffix("-workspace.json") for path in workspaces.iterdir()}
+    assert left == {"another", "elsewhere", "broken"}
 
 
 @pytest.mark.parametrize("stack", ["stacks", "history", "locks", "organization", PROJECT])

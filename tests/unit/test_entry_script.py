@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stubs import always
 
 from infra.paths import REPOSITORY
 
@@ -26,6 +27,33 @@ def demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
     loader.exec_module(module)
     monkeypatch.setattr(module, "ROOT", tmp_path)
     return module
+
+
+def test_without_exec_ctrl_c_waits_for_the_command_line_which_got_it_too(
+    demo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers: list[type[KeyboardInterrupt] | int] = [KeyboardInterrupt, KeyboardInterrupt, 3]
+
+    class Command:
+        def wait(self) -> int:
+            answer = answers.pop(0)
+            if isinstance(answer, int):
+                return answer
+            raise answer
+
+    monkeypatch.setattr(demo.subprocess, "Popen", always(Command()))
+    assert demo.see_through(["python", "-m", "cli"], {}) == 3
+    assert answers == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="sends a signal as a terminal does")
+def test_ctrl_c_while_the_environment_is_made_is_one_sentence(tmp_path: Path) -> None:
+    script = tmp_path / "demo"
+    text = (REPOSITORY / "demo").read_text()
+    script.write_text(text.replace("def main() -> int:", "def main() -> int:\n    os.kill(os.getpid(), 2)"))
+    ran = subprocess.run([sys.executable, str(script), "status"], capture_output=True, text=True, check=False)
+    assert ran.returncode == 130
+    assert ran.stderr.strip() == "demo: interrupted; the next run continues."
 
 
 def ended() -> int:

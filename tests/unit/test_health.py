@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import requests
 from fake_display import FakeDisplay
+from fake_engine import FakeEngine, container
 from fake_session import fake_session
 from small_topology import SECRETIVE, TOPOLOGY
 from stubs import always
@@ -90,10 +91,33 @@ def test_a_stack_that_never_gets_ready_is_an_error_that_names_what_is_missing(
     session: Session, clock: Clock, monkeypatch: pytest.MonkeyPatch, document: dict[str, Any], reason: str
 ) -> None:
     answers(monkeypatch, document)
+    monkeypatch.setattr(type(session.platform), "trouble", always([]))
     with pytest.raises(DemoError, match=f"^The stack is not ready after 120 seconds: {reason}.$"):
         wait_until_ready(session)
     assert 120 < clock.now < 125
     assert told(session)[-1] == "failed everything answers"
+
+
+def test_containers_that_are_down_or_start_again_and_again_are_told_with_their_last_lines(tmp_path: Path) -> None:
+    states = {
+        "db": container("test", "db"),
+        "db-logs": container("test", "db-logs"),
+        "schema": container("test", "schema", status="exited", restarts_always=False),
+        "web": container("test", "web", restarts=7),
+    }
+    engine = FakeEngine(states=states, log_lines=["line 39: field no_such_block not found"])
+    session = fake_session(tmp_path, engine=engine)
+    assert session.platform.trouble() == [
+        "web: running, started again 7 times",
+        "    line 39: field no_such_block not found",
+    ]
+    del states["db-logs"]
+    states["db"] = container("test", "db", status="exited", exit_code=1)
+    assert [line for line in session.platform.trouble() if not line.startswith(" ")] == [
+        "db: exited (1)",
+        "db-logs: missing",
+        "web: running, started again 7 times",
+    ]
 
 
 class Answer:

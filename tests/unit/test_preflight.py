@@ -116,16 +116,20 @@ def disk(monkeypatch: pytest.MonkeyPatch, root: Path, free_mib: int, made: set[s
 
 
 def test_a_disk_that_is_nearly_full_is_told_with_both_figures(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    # The volume that two containers share counts once: 100 + 50.
-    assert disk(monkeypatch, tmp_path, 149) == [
-        f"{tmp_path} has 149 MiB free and the demo may take 150; free some space (docker system prune)."
+    # A gibibyte to spare, and the volume that two containers share counts once: 100 + 50.
+    assert disk(monkeypatch, tmp_path, 1173) == [
+        f"{tmp_path} has 1173 MiB free and the demo may take 1174; free some space (docker system prune)."
     ]
-    assert disk(monkeypatch, tmp_path, 150) == []
+    assert disk(monkeypatch, tmp_path, 1174) == []
 
 
-def test_volumes_that_are_made_already_need_no_more_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_volumes_that_are_made_already_need_only_what_is_to_spare(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     names = {volume.name for container in TOPOLOGY.containers() for volume in container.volumes}
-    assert disk(monkeypatch, tmp_path, 0, {volume_name("airgap", name) for name in names}) == []
+    made = {volume_name("airgap", name) for name in names}
+    assert disk(monkeypatch, tmp_path, 1024, made) == []
+    assert len(disk(monkeypatch, tmp_path, 1023, made)) == 1
 
 
 def test_a_disk_that_cannot_be_seen_from_here_is_not_judged(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterable, Iterator
+from typing import Final
 
 from images.build import missing_images
 from infra.errors import DemoError
@@ -11,6 +12,9 @@ from infra.topology.model import Topology
 from toolchain.engine import Engine
 
 __all__ = ["check_disk", "check_images", "check_machine", "check_ports", "require"]
+
+_SPARE_MIB: Final = 1024
+"""Beside the volumes: images' layers, logs, and what a database writes before it stops when a disk is full."""
 
 
 def require(faults: Iterable[str]) -> None:
@@ -46,9 +50,9 @@ def check_images(topology: Topology, engine: Engine) -> Iterator[str]:
 
 
 def check_disk(topology: Topology, engine: Engine, stack: str) -> Iterator[str]:
-    """Room for the volumes to be made, where the engine's disk can be seen from here (not with Docker Desktop)."""
+    """Room for the volumes to be made and to spare, where the engine's disk can be seen (not with Docker Desktop)."""
     made = set(engine.volumes_labelled(f"{LABEL_STACK}={stack}"))
-    wanted = sum(size for name, size in topology.volumes.items() if volume_name(stack, name) not in made)
+    wanted = _SPARE_MIB + sum(size for name, size in topology.volumes.items() if volume_name(stack, name) not in made)
     root = engine.info.root
     if root.is_dir():
         free = shutil.disk_usage(root).free // 2**20
