@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 _QUERIES = 32
 _TEXTS = ("expr", "query", "expression")
 _LINES = ("maxLines", "limit")
+_STEPS = ("step", "interval")
+# Go reads a member whatever the case of its name; here it would go unseen.
+_READ = {
+    name.casefold(): name for name in ("queries", "timeRange", "from", "to", "maxDataPoints", *_TEXTS, *_LINES, *_STEPS)
+}
 _MILLI = 1000
 # Grafana's own default range.
 _BACK_SECONDS = 6 * 3600.0
@@ -75,7 +80,7 @@ class GrafanaLimits:
             raise Refused(
                 422, "too_large", f"there are more lines asked for than the limit of {limits.log_lines} lines"
             )
-        for step in (_seconds(query.get(name)) for name in ("step", "interval")):
+        for step in (_seconds(query.get(name)) for name in _STEPS):
             if step is not None:
                 self._bounds.points(seconds, step)
 
@@ -83,7 +88,12 @@ class GrafanaLimits:
 def _object(given: object, name: str) -> Mapping[str, object]:
     if not isinstance(given, dict):
         raise Refused(400, "bad_data", f"{name} must be an object")
-    return cast("dict[str, object]", given)
+    found = cast("dict[str, object]", given)
+    for written in found:
+        meant = _READ.get(written.casefold(), written)
+        if written != meant:
+            raise Refused(400, "bad_data", f"{written[:80]!r} must be written as {meant}")
+    return found
 
 
 def _moment(given: object, name: str) -> float:

@@ -80,7 +80,20 @@ def test_what_is_within_passes(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b'{"queries": 5}', b'{"queries": [5]}', panel({}, **{"from": "yesterday"}), panel({"timeRange": 5})],
+    [
+        b"",
+        b"[]",
+        b'{"queries": 5}',
+        b'{"queries": [5]}',
+        panel({}, **{"from": "yesterday"}),
+        panel({"timeRange": 5}),
+        # Go would read them.
+        panel({"Expr": WIDE}),
+        panel({"expr": "up", "EXPR": WIDE}),
+        panel({"expre\u017f\u017fion": WIDE}),
+        json.dumps({"Queries": [{"expr": WIDE}]}).encode(),
+        panel({"expr": "up", "timeRange": {"From": "now-40d", "to": "now"}}),
+    ],
 )
 def test_what_is_not_grafana_s_form_is_refused(body: bytes) -> None:
     with pytest.raises(Refused) as raised:
