@@ -81,7 +81,7 @@ class _Shared:
             allow,
             self.tracing,
             body_bytes=limits.body_bytes,
-            limits=QueryLimits(limits.agents),
+            limits=QueryLimits(self.bounds),
             identity=None if user is None else {_IDENTITY: user},
             also=also,
         )

@@ -9,18 +9,22 @@ from typing import TYPE_CHECKING, cast
 
 from pydantic_core import from_json
 
-from gateway.agents.times import duration, moment, shown
+from gateway.agents.times import duration, moment
 from gateway.problems import Refused
-from gateway.subqueries import check_subqueries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.config import AgentLimits
+    from gateway.agents.bounds import Bounds
 
 _QUERIES = 32
 _TEXTS = ("expr", "query", "expression")
 _LINES = ("maxLines", "limit")
+_STEPS = ("step", "interval")
+# Go reads a member whatever the case of its name; here it would go unseen.
+_READ = {
+    name.casefold(): name for name in ("queries", "timeRange", "from", "to", "maxDataPoints", *_TEXTS, *_LINES, *_STEPS)
+}
 _MILLI = 1000
 # Grafana's own default range.
 _BACK_SECONDS = 6 * 3600.0
@@ -30,11 +34,11 @@ class GrafanaLimits:
     """Checks the body of ``/api/ds/query``.
 
     Args:
-        limits: the configured bounds.
+        bounds: of a query.
     """
 
-    def __init__(self, limits: AgentLimits) -> None:
-        self._limits = limits
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
 
     def check(self, body: bytes) -> None:
         """Accept a body.
@@ -60,20 +64,15 @@ class GrafanaLimits:
     def _range(self, asked: Mapping[str, object]) -> float:
         end = _moment(asked.get("to") or "now", "to")
         start = end - _BACK_SECONDS if not asked.get("from") else _moment(asked["from"], "from")
-        if end - start > self._limits.range_seconds:
-            longest = shown(self._limits.range_seconds)
-            raise Refused(422, "too_large", f"the range is longer than the limit of {longest}; ask for less")
+        self._bounds.range(end - start)
         return max(0.0, end - start)
 
     def _check_query(self, query: Mapping[str, object], seconds: float) -> None:
-        limits = self._limits
+        limits = self._bounds.limits
         for text in (query.get(name) for name in _TEXTS):
-            if not isinstance(text, str):
-                continue
-            if len(text.encode("utf-8", "replace")) > limits.query_bytes:
-                sentence = f"the query is longer than the limit of {limits.query_bytes} bytes; shorten it"
-                raise Refused(413, "too_large", sentence)
-            check_subqueries(text, range_seconds=seconds, points=limits.points)
+            if isinstance(text, str):
+                self._bounds.length(text)
+                self._bounds.subqueries(text, range_seconds=seconds)
         if _number(query.get("maxDataPoints")) > limits.points:
             sentence = f"maxDataPoints is more than the limit of {limits.points} points per series"
             raise Refused(422, "too_large", sentence)
@@ -81,20 +80,20 @@ class GrafanaLimits:
             raise Refused(
                 422, "too_large", f"there are more lines asked for than the limit of {limits.log_lines} lines"
             )
-        steps = [step for name in ("step", "interval") if (step := _seconds(query.get(name))) is not None]
-        if any(seconds / step + 1 > limits.points for step in steps):
-            raise Refused(
-                422,
-                "too_large",
-                f"the range and step make more than the limit of {limits.points} points per series; "
-                "take a longer step or a shorter range",
-            )
+        for step in (_seconds(query.get(name)) for name in _STEPS):
+            if step is not None:
+                self._bounds.points(seconds, step)
 
 
 def _object(given: object, name: str) -> Mapping[str, object]:
     if not isinstance(given, dict):
         raise Refused(400, "bad_data", f"{name} must be an object")
-    return cast("dict[str, object]", given)
+    found = cast("dict[str, object]", given)
+    for written in found:
+        meant = _READ.get(written.casefold(), written)
+        if written != meant:
+            raise Refused(400, "bad_data", f"{written[:80]!r} must be written as {meant}")
+    return found
 
 
 def _moment(given: object, name: str) -> float:

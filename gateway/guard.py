@@ -125,7 +125,7 @@ class Guard:
             log.warning("answer broken off", front=self._policy.front, error=refused.sentence, backend=refused.backend)
 
     def _note(self, scope: Scope, status: int, seconds: float) -> None:
-        self._metrics.count_request(self._policy.front, status)
+        self._metrics.count_request(self._policy.front, status, seconds)
         if not recorded():
             return
         path = scope.get(_PATH)

@@ -32,6 +32,13 @@ class Metrics:
             ["front", "code"],
             registry=self.registry,
         )
+        self.request_duration = Histogram(
+            "gateway_request_duration_seconds",
+            "From a request's head to its answer's last byte, by front.",
+            ["front"],
+            buckets=_BUCKETS,
+            registry=self.registry,
+        )
         self.tool_calls = Counter(
             "gateway_tool_calls",
             "Calls of agents' tools answered, by dialect, tool and outcome.",
@@ -67,10 +74,19 @@ class Metrics:
             registry=self.registry,
         )
 
-    def count_request(self, front: str, status: int) -> None:
-        """Count a request that was answered."""
-        if recorded():
-            self.requests.labels(front, str(status)).inc()
+    def count_request(self, front: str, status: int, seconds: float | None = None) -> None:
+        """Count a request that was answered.
+
+        Args:
+            front: name of the listener.
+            status: of the answer.
+            seconds: how long it took; None for what lasts as long as its caller likes.
+        """
+        if not recorded():
+            return
+        self.requests.labels(front, str(status)).inc()
+        if seconds is not None:
+            self.request_duration.labels(front).observe(seconds)
 
     def count_tool_call(self, dialect: str, tool: str, status: int) -> None:
         """Count a call of an agent's tool that was answered."""

@@ -1,25 +1,25 @@
 """Bounds on what a query asks for, on the fronts that pass queries on as they are.
 
-Only what is over a limit is refused here; whether the rest makes sense is for the back end to say. What cannot be
-read as a number, a time or a duration, it cannot read either.
+Refused is what is over a limit, and a time or a duration that cannot be read here: a back end might read it (Go knows
+``0x1p0`` and the year 0), and nobody would have counted. Whether the rest makes sense is for the back end to say.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs
 
-from gateway.agents.times import duration, moment, shown
+from gateway.agents.times import duration, moment
 from gateway.grafana_limits import GrafanaLimits
 from gateway.jaeger.limits import JaegerLimits
 from gateway.problems import Refused
 from gateway.rules import Bounded
-from gateway.subqueries import check_subqueries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.config import AgentLimits
+    from gateway.agents.bounds import Bounds
 
 _FIELDS = 256
 _QUERIES = ("query", "q", "match[]", "match")
@@ -32,13 +32,13 @@ class QueryLimits:
     """Checks the parameters that Prometheus, Loki and Tempo share, and hands those of Jaeger and Grafana on.
 
     Args:
-        limits: the configured bounds.
+        bounds: of a query.
     """
 
-    def __init__(self, limits: AgentLimits) -> None:
-        self._limits = limits
-        self._grafana = GrafanaLimits(limits)
-        self._jaeger = JaegerLimits(limits)
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
+        self._grafana = GrafanaLimits(bounds)
+        self._jaeger = JaegerLimits(bounds)
 
     def check(self, bounded: Bounded, query: bytes, body: bytes) -> None:
         """Accept a request's parameters.
@@ -49,7 +49,7 @@ class QueryLimits:
             body: a form, or nothing.
 
         Raises:
-            Refused: one is over its limit, which the sentence names.
+            Refused: one is over its limit, which the sentence names, or a time or duration cannot be read.
         """
         match bounded:
             case Bounded.NOT:
@@ -62,45 +62,35 @@ class QueryLimits:
                 self._check(_parameters(query, body))
 
     def _check(self, parameters: Mapping[str, Sequence[str]]) -> None:
-        self._check_length(parameters)
+        queries = [text for name in _QUERIES for text in parameters.get(name, ())]
+        for text in queries:
+            self._bounds.length(text)
         self._check_lines(parameters.get("limit", ()))
-        self._check_range(parameters)
-
-    def _check_length(self, parameters: Mapping[str, Sequence[str]]) -> None:
-        most = self._limits.query_bytes
-        for name in _QUERIES:
-            if any(len(text.encode()) > most for text in parameters.get(name, ())):
-                raise Refused(413, "too_large", f"the query is longer than the limit of {most} bytes; shorten it")
+        self._check_range(parameters, queries)
 
     def _check_lines(self, limits: Sequence[str]) -> None:
-        most = self._limits.log_lines
-        if any(text.isascii() and text.isdecimal() and (len(text) > 9 or int(text) > most) for text in limits):  # noqa: PLR2004 - digits, so that no number is too long to convert
+        most = self._bounds.limits.log_lines
+        digits = [text.removeprefix("+") for text in limits]
+        if any(text.isascii() and text.isdecimal() and (len(text) > 9 or int(text) > most) for text in digits):  # noqa: PLR2004 - digits, so that no number is too long to convert
             raise Refused(422, "too_large", f"limit is more than the limit of {most} lines, series or traces")
 
-    def _check_range(self, parameters: Mapping[str, Sequence[str]]) -> None:
+    def _check_range(self, parameters: Mapping[str, Sequence[str]], queries: Sequence[str]) -> None:
         # Of a parameter that is given twice a back end may take either.
-        starts = [time for text in parameters.get("start", ()) if (time := _time(text)) is not None]
-        ends = [time for text in parameters.get("end", ()) if (time := _time(text)) is not None]
+        starts = [_time(text, "start") for text in parameters.get("start", ())]
+        ends = [_time(text, "end") for text in parameters.get("end", ())]
         now = moment("now", "end")
-        seconds = max(ends, default=now) - min(starts) if starts else _DEFAULT_RANGE
-        lengths = [length for text in parameters.get("since", ()) if (length := _seconds(text)) is not None]
+        # A query at one moment may name any start, since nobody reads it: less than nothing is nothing.
+        seconds = max(0.0, max(ends, default=now) - min(starts)) if starts else _DEFAULT_RANGE
+        lengths = [_seconds(text, "since") for text in parameters.get("since", ())]
         seconds = max(seconds, *lengths) if lengths else seconds
         # At one moment there is no start, and Prometheus counts nothing but the subquery's own range.
         asked = seconds if starts or lengths else 0
-        for text in (text for name in _QUERIES for text in parameters.get(name, ())):
-            check_subqueries(text, range_seconds=asked, points=self._limits.points)
-        if seconds > self._limits.range_seconds:
-            longest = shown(self._limits.range_seconds)
-            raise Refused(422, "too_large", f"the range is longer than the limit of {longest}; ask for less")
-        given = [_seconds(text) for name in ("step", "interval") for text in parameters.get(name, ())]
-        steps = [step for step in given if step is not None and step > 0]
-        if any(seconds / step + 1 > self._limits.points for step in steps):
-            raise Refused(
-                422,
-                "too_large",
-                f"the range and step make more than the limit of {self._limits.points} points per series; "
-                "take a longer step or a shorter range",
-            )
+        for text in queries:
+            self._bounds.subqueries(text, range_seconds=asked)
+        self._bounds.range(seconds)
+        for step in [_seconds(text, name) for name in ("step", "interval") for text in parameters.get(name, ())]:
+            if step > 0:
+                self._bounds.points(seconds, step)
 
 
 def _parameters(query: bytes, body: bytes) -> Mapping[str, Sequence[str]]:
@@ -115,22 +105,22 @@ def _parameters(query: bytes, body: bytes) -> Mapping[str, Sequence[str]]:
     return parameters
 
 
-def _time(text: str) -> float | None:
-    try:
-        number = float(text)
-    except ValueError:
-        try:
-            return moment(text, "time")
-        except Refused:
-            return None
+def _time(text: str, name: str) -> float:
+    number = _number(text)
+    if number is None:
+        return moment(text, name)
     return number / 1e9 if abs(number) >= _NANOSECONDS_FROM else number
 
 
-def _seconds(text: str) -> float | None:
+def _seconds(text: str, name: str) -> float:
+    number = _number(text)
+    return duration(text, name) if number is None else number
+
+
+def _number(text: str) -> float | None:
+    """Return a finite number; with others nothing would ever be over a limit."""
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        try:
-            return duration(text, "duration")
-        except Refused:
-            return None
+        return None
+    return number if math.isfinite(number) else None

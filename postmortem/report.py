@@ -11,7 +11,7 @@ from postmortem.check import Signals, Verdict, check
 from postmortem.claims import Claim, Remark, claims_of
 from postmortem.stack import Window
 from postmortem.text import Block, Statement, read
-from postmortem.values import times_of
+from postmortem.values import days_of, times_of
 
 __all__ = ["Checked", "check_report"]
 
@@ -83,7 +83,12 @@ def check_report(
     """
     parts = read(markdown)
     times = sorted(time for part in parts for time in times_of(_all_text(part), None))
-    day = times[0].date() if times else (start or end or datetime.now(UTC)).date()
+    given = start or end
+    if not times and given is None:
+        # The day in the head, and times of day below it.
+        days = [day for part in parts for day in days_of(_all_text(part))]
+        times = sorted(time for part in parts for time in times_of(_all_text(part), days[0])) if days else []
+    day = times[0].date() if times else (given or datetime.now(UTC)).date()
     window = _window(times, parts, start=start, end=end)
     claims, remarks = claims_of(parts, day)
     verdicts = tuple(check(claim, signals, window, tolerance) for claim in _once(claims))

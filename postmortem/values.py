@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 
-__all__ = ["Relation", "Value", "has_number", "times_of", "values_of", "without_times"]
+__all__ = ["Relation", "Value", "days_of", "has_number", "times_of", "values_of", "without_times"]
 
 _DATE_TIME = re.compile(
     r"(?<![\w.:-])(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)"
@@ -169,6 +170,15 @@ def times_of(text: str, day: date | None) -> list[datetime]:
             clock = time(int(match[1]), int(match[2]), int(match[3] or 0), tzinfo=UTC)
             found.append((match.start(), datetime.combine(day, clock)))
     return [moment for _, moment in sorted(found, key=lambda each: each[0])]
+
+
+def days_of(text: str) -> list[date]:
+    """Return the days that a statement names, with or without a time."""
+    found: list[date] = []
+    for match in _DAY.finditer(text):
+        with suppress(ValueError):
+            found.append(date.fromisoformat(match[0]))
+    return found
 
 
 def _moment(day: str, clock: str, zone: str | None) -> datetime | None:

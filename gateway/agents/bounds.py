@@ -1,4 +1,7 @@
-"""Bounds on an agent's call, each answered with an error that says the limit."""
+"""Bounds on what a query may ask for, each answered with an error that says the limit.
+
+The checks are the same in every dialect; how a dialect writes queries, times and counts is for its own module to read.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Bounds:
-    """Checks the parameters that all tools share.
+    """Checks what queries of all dialects have in common, and the parameters that tools share.
 
     Args:
         limits: the configured bounds.
@@ -30,11 +33,48 @@ class Bounds:
         """
         if not text.strip():
             raise Refused(400, "bad_data", "query is empty")
-        if len(text.encode()) > self.limits.query_bytes:
+        self.length(text)
+        return text
+
+    def length(self, text: str) -> None:
+        """Check the length of a query.
+
+        Raises:
+            Refused: it is too long.
+        """
+        # Half a surrogate pair, which JSON may hold, has no bytes of its own.
+        if len(text.encode("utf-8", "replace")) > self.limits.query_bytes:
             raise Refused(
                 413, "too_large", f"the query is longer than the limit of {self.limits.query_bytes} bytes; shorten it"
             )
-        return text
+
+    def range(self, seconds: float) -> None:
+        """Check the time between start and end.
+
+        Raises:
+            Refused: it is too long.
+        """
+        if seconds > self.limits.range_seconds:
+            longest = shown(self.limits.range_seconds)
+            raise Refused(422, "too_large", f"the range is longer than the limit of {longest}; ask for less")
+
+    def points(self, range_seconds: float, step: float) -> None:
+        """Check the points that a step makes of a range.
+
+        Args:
+            range_seconds: between start and end.
+            step: seconds, more than nothing.
+
+        Raises:
+            Refused: too many.
+        """
+        if range_seconds / step + 1 > self.limits.points:
+            raise Refused(
+                422,
+                "too_large",
+                f"the range and step make more than the limit of {self.limits.points} points per series; "
+                "take a longer step or a shorter range",
+            )
 
     def subqueries(self, query: str, *, range_seconds: float = 0) -> None:
         """Check the points that the query's subqueries make.
@@ -67,12 +107,7 @@ class Bounds:
         if first > last:
             what = "now, the end that holds where none is given" if end is None else "end"
             raise Refused(400, "bad_data", f"start is later than {what}")
-        if last - first > self.limits.range_seconds:
-            raise Refused(
-                422,
-                "too_large",
-                f"the range is longer than the limit of {shown(self.limits.range_seconds)}; ask for less",
-            )
+        self.range(last - first)
         return first, last
 
     def step(self, given: str | float, first: float, last: float) -> float:
@@ -82,13 +117,7 @@ class Bounds:
             Refused: it is no duration, or makes too many points.
         """
         seconds = duration(given, "step")
-        if (last - first) / seconds + 1 > self.limits.points:
-            raise Refused(
-                422,
-                "too_large",
-                f"the range and step make more than the limit of {self.limits.points} points per series; "
-                "take a longer step or a shorter range",
-            )
+        self.points(last - first, seconds)
         return seconds
 
     def count(self, given: int | None, *, default: int, most: int, unit: str, name: str = "limit") -> int:

@@ -28,6 +28,28 @@ _LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,127}")
 _LIMIT, _MOST = 100, 1000
 _HOUR = 3600.0
 _NAME = {"labelName": ("text", "The label")}
+_MATCHES = {
+    "type": "array",
+    "description": "Selectors of series; each has filters, all of which hold",
+    "items": {
+        "type": "object",
+        "properties": {
+            "filters": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {
+                        "name": {"type": "string"},
+                        "value": {"type": "string"},
+                        "type": {"type": "string", "enum": ["=", "!=", "=~", "!~"]},
+                    },
+                    "required": ["name", "value", "type"],
+                },
+            }
+        },
+        "required": ["filters"],
+    },
+}
 _RANGE = {"startRfc3339": START, "endRfc3339": END, "limit": ("number", "Most results; 100 if not given")}
 
 
@@ -107,7 +129,8 @@ class ListValues:
         if self._of_metrics:
             paging = {"regex": ("text", "Regular expression"), "page": ("number", "Page, from 1")}
             return schema(DATASOURCE, **paging, **_RANGE)
-        return schema({**DATASOURCE, **(_NAME if "{label}" in self.path else {})}, **_RANGE)
+        more = {"matches": _MATCHES} if self.source == "prometheus" else {}
+        return schema({**DATASOURCE, **(_NAME if "{label}" in self.path else {})}, more, **_RANGE)
 
     @property
     def _of_metrics(self) -> bool:
@@ -117,9 +140,11 @@ class ListValues:
         """Return ``values``, and in the metadata how many there are in all."""
         given = read(_List, parameters)
         check_source(given.datasourceUid, self.source)
-        first, last = self.bounds.window(given.startRfc3339, given.endRfc3339, back=_HOUR, now=time.time())
-        limit = self.bounds.count(given.limit, default=_LIMIT, most=_MOST, unit="results")
-        skipped = (self.bounds.count(given.page, default=1, most=_MOST, unit="pages", name="page") - 1) * limit
+        # What models leave empty or 0 is not given, as with mcp-grafana.
+        start, end = given.startRfc3339 or None, given.endRfc3339 or None
+        first, last = self.bounds.window(start, end, back=_HOUR, now=time.time())
+        limit = self.bounds.count(given.limit or None, default=_LIMIT, most=_MOST, unit="results")
+        skipped = (self.bounds.count(given.page or None, default=1, most=_MOST, unit="pages", name="page") - 1) * limit
         unit = 1 if self.source == "prometheus" else 1_000_000_000
         form: dict[str, str | list[str]] = {"start": str(int(first) * unit), "end": str((int(last) + 1) * unit)}
         selectors = [selector.text() for selector in given.matches]

@@ -8,6 +8,7 @@ from pydantic import StrictInt
 
 from gateway.agents.schema import DATASOURCE, END, START, schema
 from gateway.agents.tool import Outcome, Parameters, Text, read, unknown
+from gateway.problems import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,9 +51,16 @@ class QueryPrometheus:
     async def run(self, parameters: Mapping[str, object], span: Span) -> Outcome:
         """Return what Prometheus puts into ``data``."""
         given = read(_Prometheus, parameters)
-        asked: dict[str, object] = {"query": given.expr, "datasource_uid": given.datasourceUid, "end": given.endTime}
+        if given.queryType == "range" and not given.startTime:
+            raise Refused(400, "bad_data", "queryType range needs startTime")
+        # What models leave empty or 0 is not given, as with mcp-grafana; below too.
+        asked: dict[str, object] = {
+            "query": given.expr,
+            "datasource_uid": given.datasourceUid,
+            "end": given.endTime or None,
+        }
         if given.queryType != "instant":
-            asked |= {"start": given.startTime, "step": given.stepSeconds}
+            asked |= {"start": given.startTime or None, "step": given.stepSeconds or None}
         outcome = await self._promql.run(asked, span)
         return Outcome(data=outcome.data, metadata=outcome.metadata | unknown(_Prometheus, parameters))
 
@@ -63,11 +71,13 @@ class _Loki(Parameters):
     startRfc3339: Text | None = None  # noqa: N815
     endRfc3339: Text | None = None  # noqa: N815
     limit: StrictInt | None = None
+    direction: Literal["forward", "backward", ""] = ""
+    queryType: Literal["range", "instant", ""] = ""  # noqa: N815
     stepSeconds: StrictInt | None = None  # noqa: N815
 
 
 class QueryLokiLogs:
-    """``query_loki_logs``: the newest first.
+    """``query_loki_logs``: over a range, the newest first, unless told otherwise.
 
     Args:
         logql: asks.
@@ -80,6 +90,8 @@ class QueryLokiLogs:
         startRfc3339=START,
         endRfc3339=END,
         limit=("number", "Most lines; 100 if not given"),
+        direction=("text", "backward, the newest first, if not given; or forward"),
+        queryType=("text", "range, or instant for the value of a metric query at the end of the range"),
         stepSeconds=("number", "Seconds between two points of a metric query"),
     )
 
@@ -92,10 +104,12 @@ class QueryLokiLogs:
         asked: dict[str, object] = {
             "query": given.logql,
             "datasource_uid": given.datasourceUid,
-            "start": given.startRfc3339,
-            "end": given.endRfc3339,
-            "limit": given.limit,
-            "step": given.stepSeconds,
+            "start": given.startRfc3339 or None,
+            "end": given.endRfc3339 or (given.startRfc3339 if given.queryType == "instant" else None) or None,
+            "limit": given.limit or None,
+            "direction": given.direction or "backward",
+            "instant": given.queryType == "instant",
+            "step": given.stepSeconds or None,
         }
         outcome = await self._logql.run(asked, span)
         return Outcome(data=outcome.data, metadata=outcome.metadata | unknown(_Loki, parameters))

@@ -12,11 +12,14 @@ START = ("text", "Start, RFC 3339 or relative to now (now-1h)")
 END = ("text", "End, RFC 3339 or relative to now")
 
 
-def schema(required: Mapping[str, tuple[str, str]], **optional: tuple[str, str]) -> Mapping[str, object]:
+def schema(
+    required: Mapping[str, tuple[str, str]], more: Mapping[str, object] | None = None, /, **optional: tuple[str, str]
+) -> Mapping[str, object]:
     """Return a schema.
 
     Args:
         required: name to kind (``text``, ``number``) and description.
+        more: name to the schema of an argument that may be left out and is of another kind.
         optional: the same for arguments that may be left out.
     """
     return {
@@ -24,7 +27,8 @@ def schema(required: Mapping[str, tuple[str, str]], **optional: tuple[str, str])
         "properties": {
             name: {"type": _KINDS[kind], "description": description}
             for name, (kind, description) in {**required, **optional}.items()
-        },
+        }
+        | dict(more or {}),
         "required": list(required),
     }
 

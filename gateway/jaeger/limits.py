@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from gateway.agents.times import duration, moment, shown
+from gateway.agents.times import duration, moment
 from gateway.problems import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from gateway.config import AgentLimits
+    from gateway.agents.bounds import Bounds
 
 _STARTS = ("start", "query.start_time_min", "query.startTimeMin")
 _ENDS = ("end", "query.start_time_max", "query.startTimeMax")
@@ -24,31 +24,29 @@ class JaegerLimits:
     """Checks the parameters of a search.
 
     Args:
-        limits: the configured bounds.
+        bounds: of a query.
     """
 
-    def __init__(self, limits: AgentLimits) -> None:
-        self._limits = limits
+    def __init__(self, bounds: Bounds) -> None:
+        self._bounds = bounds
 
     def check(self, parameters: Mapping[str, Sequence[str]]) -> None:
-        """Accept the parameters; what cannot be read is for Jaeger to refuse.
+        """Accept the parameters.
 
         Raises:
-            Refused: one is over its limit, which the sentence names.
+            Refused: one is over its limit, which the sentence names, or a time cannot be read.
         """
-        most = self._limits.traces
+        most = self._bounds.limits.traces
         counts = [
             count for name in _COUNTS for text in parameters.get(name, ()) if (count := _number(text)) is not None
         ]
         if any(count > most for count in counts) or len(parameters.get("traceID", ())) > most:
             raise Refused(422, "too_large", f"there are more traces asked for than the limit of {most} traces")
-        starts = [at for name in _STARTS for text in parameters.get(name, ()) if (at := _time(text)) is not None]
-        ends = [at for name in _ENDS for text in parameters.get(name, ()) if (at := _time(text)) is not None]
+        starts = [_time(text, name) for name in _STARTS for text in parameters.get(name, ())]
+        ends = [_time(text, name) for name in _ENDS for text in parameters.get(name, ())]
         backs = [back for text in parameters.get("lookback", ()) if (back := _lookback(text)) is not None]
         seconds = max(ends, default=moment("now", "end")) - min(starts) if starts else 0.0
-        if max(seconds, *backs, 0.0) > self._limits.range_seconds:
-            longest = shown(self._limits.range_seconds)
-            raise Refused(422, "too_large", f"the range is longer than the limit of {longest}; ask for less")
+        self._bounds.range(max(seconds, *backs, 0.0))
 
 
 def _number(text: str) -> float | None:
@@ -60,14 +58,9 @@ def _number(text: str) -> float | None:
     return None if math.isnan(number) else number
 
 
-def _time(text: str) -> float | None:
+def _time(text: str, name: str) -> float:
     number = _number(text)
-    if number is not None:
-        return number / _MICRO
-    try:
-        return moment(text, "time")
-    except Refused:
-        return None
+    return moment(text, name) if number is None else number / _MICRO
 
 
 def _lookback(text: str) -> float | None:

@@ -103,6 +103,10 @@ def tempo(site: Site) -> Service:
         name=names.TEMPO.service,
         image=site.images["tempo"],
         command=("-config.file=/etc/tempo/tempo.yaml", "-target=all"),
+        env={
+            "OTEL_TRACES_SAMPLER": "parentbased_always_off",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318",
+        },
         files=(site.file("/etc/tempo/tempo.yaml", "tempo/tempo.yaml"),),
         volumes=(Volume(name="tempo", path="/var/tempo", size_mib=2048),),
         ports=(Port(name=names.TEMPO.port, number=3200), Port(name=names.TEMPO_OTLP.port, number=4318)),

@@ -88,8 +88,40 @@ async def test_loki_is_queried_over_a_range(stack: Stack) -> None:
     asked = form(stack.loki.seen[0])
     assert (asked["query"], asked["limit"]) == ("{a=`b`}", "7")
     assert int(asked["end"]) - int(asked["start"]) == pytest.approx(300e9, abs=1e9)
-    answer = await call(stack.gateway, "query_loki_logs", logql="{}", direction="forward", **LOKI)
-    assert json.loads(answer["result"]["content"][1]["text"]) == {"ignored": ["direction"]}
+    assert asked["direction"] == "backward"
+    await data(stack.gateway, "query_loki_logs", logql="{}", direction="forward", **LOKI)
+    assert form(stack.loki.seen[1])["direction"] == "forward"
+    answer = await call(stack.gateway, "query_loki_logs", logql="{}", way="forward", **LOKI)
+    assert json.loads(answer["result"]["content"][1]["text"]) == {"ignored": ["way"]}
+
+
+async def test_loki_is_queried_at_one_moment(stack: Stack) -> None:
+    stack.loki.always("/loki/api/v1/query", lambda: JSONResponse(VECTOR))
+    counted = {"logql": "count_over_time({a=`b`}[5m])", "queryType": "instant", **LOKI}
+    assert await data(stack.gateway, "query_loki_logs", **counted) == VECTOR["data"]
+    assert int(form(stack.loki.seen[0])["time"]) == pytest.approx(time.time() * 1e9, abs=30e9)
+    assert "start" not in form(stack.loki.seen[0])
+    for given in ({"endRfc3339": "2025-01-01T00:00:00Z"}, {"startRfc3339": "2025-01-01T00:00:00Z"}):
+        await data(stack.gateway, "query_loki_logs", **given, **counted)
+        assert form(stack.loki.seen[-1])["time"] == "1735689600000000000"
+
+
+async def test_what_is_left_empty_or_zero_is_not_given(stack: Stack) -> None:
+    empty = {"startTime": "", "endTime": "", "stepSeconds": 0, "queryType": ""}
+    assert await data(stack.gateway, "query_prometheus", expr="up", **empty, **PROMETHEUS) == VECTOR["data"]
+    within = {"startRfc3339": "", "endRfc3339": ""}
+    more = {"limit": 0, "stepSeconds": 0, "direction": "", "queryType": ""}
+    assert await data(stack.gateway, "query_loki_logs", logql="{}", **within, **more, **LOKI) == STREAMS["data"]
+    assert form(stack.loki.seen[0])["limit"] == "100"
+    stack.prometheus.always("/api/v1/label/__name__/values", lambda: JSONResponse({"data": ["x"]}))
+    found = await data(stack.gateway, "list_prometheus_metric_names", limit=0, page=0, **within, **PROMETHEUS)
+    assert found["values"] == ["x"]
+
+
+async def test_a_model_is_told_how_series_are_selected(stack: Stack) -> None:
+    tools = (await rpc(stack.gateway, "tools/list", {})).json()["result"]["tools"]
+    told = {tool["name"] for tool in tools if "matches" in tool["inputSchema"]["properties"]}
+    assert told == {"list_prometheus_label_names", "list_prometheus_label_values"}
 
 
 async def test_data_sources_are_listed(stack: Stack) -> None:
@@ -129,6 +161,7 @@ async def test_labels_are_listed(stack: Stack) -> None:
 MALFORMED: list[tuple[str, dict[str, Any], str]] = [
     ("query_prometheus", {"expr": "up"}, "datasourceUid: Field required"),
     ("query_prometheus", {"expr": "up", "queryType": "x", **PROMETHEUS}, "queryType: Input should be"),
+    ("query_loki_logs", {"logql": "{}", "direction": "up", **LOKI}, "direction: Input should be"),
     ("list_prometheus_label_names", {"matches": [{"filters": []}], **PROMETHEUS}, "matches: Tuple should have"),
     ("execute_promql_query", {}, "there is no tool of this name"),
 ]
@@ -137,6 +170,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("query_prometheus", {"expr": "up", "datasourceUid": "nope"}, "no data source with the uid 'nope'"),
     ("query_prometheus", {"expr": "up", "startTime": "now+1h", **PROMETHEUS}, "start is neither"),
     ("query_prometheus", {"expr": "up", "startTime": "now-", **PROMETHEUS}, "start is not a duration"),
+    ("query_prometheus", {"expr": "up", "queryType": "range", **PROMETHEUS}, "range needs startTime"),
     ("list_prometheus_label_values", {"labelName": "../../../-/quit", **PROMETHEUS}, "name of a label"),
     ("list_prometheus_label_values", {"labelName": "a\n", **PROMETHEUS}, "name of a label"),
     ("list_prometheus_label_values", PROMETHEUS, "name of a label"),

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 import pytest
 
+from gateway.agents.bounds import Bounds
 from gateway.agents.large import LargeAnswers, one_call
 from gateway.config import AgentLimits
 from gateway.grafana_limits import GrafanaLimits
@@ -26,8 +27,9 @@ DAY = 86_400
 MICRO = 1_000_000
 LONG = "x" * 9000
 WIDE = "max_over_time(x[1d:5ms])"
-GRAFANA = GrafanaLimits(AgentLimits())
-LIMITS = QueryLimits(AgentLimits())
+BOUNDS = Bounds(AgentLimits())
+GRAFANA = GrafanaLimits(BOUNDS)
+LIMITS = QueryLimits(BOUNDS)
 
 
 def panel(*queries: dict[str, Any], **around: Any) -> bytes:
@@ -78,7 +80,20 @@ def test_what_is_within_passes(body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"[]", b'{"queries": 5}', b'{"queries": [5]}', panel({}, **{"from": "yesterday"}), panel({"timeRange": 5})],
+    [
+        b"",
+        b"[]",
+        b'{"queries": 5}',
+        b'{"queries": [5]}',
+        panel({}, **{"from": "yesterday"}),
+        panel({"timeRange": 5}),
+        # Go would read them.
+        panel({"Expr": WIDE}),
+        panel({"expr": "up", "EXPR": WIDE}),
+        panel({"expre\u017f\u017fion": WIDE}),
+        json.dumps({"Queries": [{"expr": WIDE}]}).encode(),
+        panel({"expr": "up", "timeRange": {"From": "now-40d", "to": "now"}}),
+    ],
 )
 def test_what_is_not_grafana_s_form_is_refused(body: bytes) -> None:
     with pytest.raises(Refused) as raised:
@@ -112,13 +127,20 @@ def test_what_jaeger_is_asked_for_is_bounded(parameters: dict[str, object], part
     "parameters",
     [
         {"service": "x", "limit": 20, "lookback": "1h", "start": (NOW - 3600) * MICRO, "end": NOW * MICRO},
-        {"service": "x", "limit": "many", "lookback": "custom", "start": "nan"},
+        {"service": "x", "limit": "many", "lookback": "custom"},
         {"endTs": NOW * 1000, "lookback": DAY * 1000},
-        {"query.start_time_min": "yesterday"},
     ],
 )
 def test_jaeger_s_own_searches_pass(parameters: dict[str, object]) -> None:
     LIMITS.check(Bounded.JAEGER, urlencode(parameters).encode(), b"")
+
+
+@pytest.mark.parametrize("text", ["nan", "yesterday", "1960-01-01T00:00:00Z"])
+def test_a_time_that_cannot_be_read_is_not_left_to_jaeger(text: str) -> None:
+    for name in ("start", "query.start_time_min", "query.startTimeMin", "end"):
+        with pytest.raises(Refused, match=f"^{name} ") as raised:
+            LIMITS.check(Bounded.JAEGER, urlencode({name: text}).encode(), b"")
+        assert raised.value.status == 400
 
 
 @pytest.mark.anyio

@@ -149,6 +149,7 @@ async def test_the_metrics_of_the_contract_are_there(stack: Stack) -> None:
 
     assert value('gateway_requests_total{code="200",front="prometheus"}') >= 1
     assert value('gateway_requests_total{code="403",front="prometheus"}') >= 1
+    assert value('gateway_request_duration_seconds_count{front="prometheus"}') >= 2
     assert value('gateway_upstream_duration_seconds_count{backend="prometheus"}') >= 1
     assert value('gateway_probe_up{service="loki"}') == 1
     assert value("process_resident_memory_bytes") > 0

@@ -121,10 +121,11 @@ def _targets(topology: Topology, job: dict[str, Any]) -> list[str]:
 def test_spans_of_the_back_ends_have_somewhere_to_go() -> None:
     for stack in ("airgap", "local", "lab"):
         assert names.COLLECTOR_HTTP in topology_of(stack).service("prometheus").connects
-    # Its tracer knows no other way; without the sampler each of its own questions would be kept.
-    env = topology_of("airgap").service("jaeger").env
-    assert env["OTEL_TRACES_SAMPLER"] == "parentbased_always_off"
-    assert env["OTEL_EXPORTER_OTLP_ENDPOINT"] == "http://127.0.0.1:4317"
+    # The tracers of these know no other way; without the sampler each of their own questions would be kept.
+    for stack, name, port in (("airgap", "jaeger", 4317), ("local", "tempo", 4318)):
+        env = topology_of(stack).service(name).env
+        assert env["OTEL_TRACES_SAMPLER"] == "parentbased_always_off"
+        assert env["OTEL_EXPORTER_OTLP_ENDPOINT"] == f"http://127.0.0.1:{port}"
 
 
 def test_addresses_in_configuration_files_are_connections_of_the_topology(topology: Topology) -> None:

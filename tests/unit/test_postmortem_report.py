@@ -321,6 +321,17 @@ def test_the_window_is_the_reports_own_unless_given() -> None:
     assert checked(alone)[1:3] == [NOON, NOON + timedelta(hours=1) + pad]
 
 
+def test_a_day_in_the_head_is_that_of_the_times_below_it() -> None:
+    pad = timedelta(seconds=60)
+    report = "# Post-mortem\n\nDate: 2026-11-21\n\nFrom 12:30 to 12:50 it was slow: `pg_up` was 1."
+    assert checked(report)[1:3] == [NOON + timedelta(minutes=30) - pad, NOON + timedelta(minutes=50) + pad]
+    start, end = NOON - timedelta(hours=5), NOON
+    assert checked(report, start=start, end=end)[1:3] == [start, end]
+    for untimed in ("Date: 2026-11-21\n\n`pg_up` was 1.", "Date: 2026-13-41\n\nAt 12:30 `pg_up` was 1."):
+        with pytest.raises(DemoError, match="--from and --to"):
+            checked(untimed)
+
+
 def test_without_any_time_the_window_is_asked_for() -> None:
     with pytest.raises(DemoError, match="--from and --to"):
         checked("`pg_up` was 1.")
