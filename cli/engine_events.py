@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -13,7 +13,7 @@ from cli.progress import Display
 from infra.errors import DemoError
 from toolchain.progress import Step
 
-__all__ = ["Changes", "EngineEvents"]
+__all__ = ["Changes", "EngineEvents", "deletions"]
 
 _NOISE: Final = re.compile(r"^(update|preview) failed|resource monitor shut down|\d+ errors? occurred:?$")
 _PREFIX: Final = re.compile(r'^((before|after) hook "[^"]*" failed|an unhandled error occurred): ', re.MULTILINE)
@@ -102,12 +102,12 @@ class EngineEvents:
         if not metadata.type.startswith(_PROVIDERS):
             return
         if operation in _NOT_MADE:
-            self.display.drop(_display_name(metadata))
+            self.display.drop(_display_name(metadata.type, metadata.urn))
         if operation in _UNINTERESTING:
             return
         if operation == "delete" and metadata.type.endswith(_KEPT):
             return
-        name = _display_name(metadata)
+        name = _display_name(metadata.type, metadata.urn)
         self.changes.setdefault(operation, []).append(name)
         if self.planning:
             return
@@ -136,7 +136,16 @@ class EngineEvents:
             self._end(urn, failed=True)
 
 
-def _display_name(metadata: events.StepEventMetadata) -> str:
-    noun = metadata.type.rpartition(":")[2]
-    name = metadata.urn.rpartition("::")[2]
+def deletions(resources: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names of the steps of a ``destroy``, given the state's resources."""
+    return [
+        f"delete {_display_name(one['type'], one['urn'])}"
+        for one in resources
+        if one["type"].startswith(_PROVIDERS) and not one["type"].endswith(_KEPT)
+    ]
+
+
+def _display_name(kind: str, urn: str) -> str:
+    noun = kind.rpartition(":")[2]
+    name = urn.rpartition("::")[2]
     return _NOUNS.get(noun, f"{noun.lower()} ") + re.sub(r"(-container|-bridge|-volume)$|^images-", "", name)

@@ -12,7 +12,7 @@ import psutil
 from pulumi import automation
 from pulumi.automation import errors, events
 
-from cli.engine_events import Changes, EngineEvents
+from cli.engine_events import Changes, EngineEvents, deletions
 from cli.engine_stack import open_stack, run_quietly
 from cli.progress import Display
 from infra.backend import local_checkpoint
@@ -64,6 +64,7 @@ class PulumiStack:
             # By default this deletes Pulumi.<stack>.yaml, which is part of the checkout.
             stack.workspace.remove_stack(self.name, preserve_config=True)
 
+        self._display.plan(deletions(self._resources()))
         return self._follow(operate)[0]
 
     def forget(self) -> None:

@@ -11,7 +11,7 @@ from pulumi.automation import CommandResult, errors, events
 from stubs import always
 
 from cli import pulumi_stack
-from cli.engine_events import Changes, EngineEvents
+from cli.engine_events import Changes, EngineEvents, deletions
 from cli.pulumi_stack import PulumiStack
 from infra.errors import DemoError
 
@@ -63,6 +63,20 @@ def test_a_resource_is_a_step_from_its_start_to_its_end(name: str, noun: str, op
     assert told == [f"start {step}"]
     follow(end(name, noun, op))
     assert told == [f"start {step}", f"done {step}"]
+
+
+def test_what_destroy_will_delete_is_known_from_the_state_by_the_names_of_its_steps() -> None:
+    kinds = {
+        "db-container": "container:Container",
+        "data-volume": "volume:Volume",
+        "network-bridge": "network:Network",
+        "images-postgres": "remoteImage:RemoteImage",
+    }
+    resources = [metadata(name, noun) for name, noun in kinds.items()]
+    resources.append({"urn": "urn:pulumi:airgap::compass-demo::compass:demo:Demo::demo", "type": "compass:demo:Demo"})
+    _, told = followed(*(start(name, noun, op="delete") for name, noun in kinds.items()))
+    assert [f"start {name}" for name in deletions(resources)] == told
+    assert len(told) == 3
 
 
 @pytest.mark.parametrize("op", ["same", "read", "refresh", "discard"])
