@@ -93,7 +93,7 @@ def jaeger(site: Site) -> Service:
 
 
 def _traces_kept_seconds(rate: int) -> int:
-    """How long Jaeger keeps spans: at 20 requests/s 40 minutes, some 320 MB and half as much that waits for compaction."""
+    """How long Jaeger keeps spans: at 20 requests/s 40 minutes, some 320 MB and half as much to be compacted."""
     return max(60, min(2400, 48_000 // rate))
 
 
