@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import http.client
 import io
+import re
 from collections.abc import AsyncGenerator
 from typing import Any, Final
 
@@ -19,6 +20,7 @@ __all__ = ["PortClosed", "http_get", "port"]
 
 _DATA: Final = 0
 _ERROR: Final = 1
+_LENGTH: Final = re.compile(rb"^content-length:[ \t]*(\d+)", re.IGNORECASE | re.MULTILINE)
 
 
 class PortClosed(Exception):  # noqa: N818 # an ending, not always a fault
@@ -111,11 +113,19 @@ async def http_get(
         async with asyncio.timeout(seconds), port(client, namespace, pod, number) as way:
             await way.send(request.encode())
             with contextlib.suppress(PortClosed):
-                while True:
+                # The kubelet closes the way a whole second after the port has: what is whole is not waited for.
+                while not _is_whole(answer):
                     answer += await way.receive()
     except TimeoutError:
         raise PortClosed(f"no answer within {seconds:g} seconds") from None
     return _parse(bytes(answer))
+
+
+def _is_whole(answer: bytes | bytearray) -> bool:
+    """Whether the head tells the body's length, and all of it is there."""
+    head, end, body = answer.partition(b"\r\n\r\n")
+    length = _LENGTH.search(head) if end else None
+    return length is not None and len(body) >= int(length[1])
 
 
 class _Socket:
