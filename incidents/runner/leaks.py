@@ -4,8 +4,8 @@ import asyncio
 import json
 import re
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, Final, TypeVar
 
 from incidents.model import Incident
 from incidents.runner.database import Database
@@ -92,7 +92,7 @@ class Leaks:
 
     async def _metrics(self, wanted: str) -> list[str]:
         base = f"{self._settings.prometheus_url}/api/v1"
-        labels: list[str] = (await self._gateway.get(f"{base}/labels"))["data"]
+        labels: list[str] = (await self._get(f"{base}/labels"))["data"]
         pages = {f"values of the label {label}": f"{base}/label/{label}/values" for label in labels} | {
             page: f"{base}/{page}" for page in ("labels", "metadata", "rules", "targets", "alerts", "alertmanagers")
         }
@@ -100,7 +100,7 @@ class Leaks:
 
     async def _logs(self, wanted: str) -> list[str]:
         base = f"{self._settings.loki_url}/loki/api/v1"
-        labels: list[str] = (await self._gateway.get(f"{base}/labels")).get("data") or []
+        labels: list[str] = (await self._get(f"{base}/labels")).get("data") or []
         pages = {f"values of the label {label}": f"{base}/label/{label}/values" for label in labels}
         leaks = await self._grep("Loki", wanted, pages)
         lines = 0.0
@@ -112,7 +112,7 @@ class Leaks:
             leaks.append(f"Loki: {lines:.0f} lines match")
         # Structured metadata is no part of the line.
         now = time.time()
-        sample = await self._gateway.get(
+        sample = await self._get(
             f"{base}/query_range",
             {"query": '{service_name=~".+"}', "start": int(now - _WINDOW_SECONDS), "end": int(now), "limit": 1000},
         )
@@ -122,7 +122,7 @@ class Leaks:
     async def _traces(self, wanted: str) -> list[str]:
         base, now = self._settings.traces_url, time.time()
         search = {"q": "{}", "start": int(now - _WINDOW_SECONDS), "end": int(now) + 1, "limit": _MOST_TRACES}
-        found: list[dict[str, str]] = (await self._gateway.get(f"{base}/api/search", search)).get("traces") or []
+        found: list[dict[str, str]] = (await self._get(f"{base}/api/search", search)).get("traces") or []
         pages = {f"trace {one['traceID']}": f"{base}/api/traces/{one['traceID']}" for one in found}
         # Tempo's names and Jaeger's: whichever stores the traces has one of them.
         pages |= {f"tag {tag}": f"{base}/api/v2/search/tag/{tag}/values" for tag in ("resource.service.name", "name")}
@@ -147,11 +147,14 @@ class Leaks:
     async def _page(self, url: str) -> str:
         try:
             async with self._turns:
-                return json.dumps(await _patiently(lambda: self._gateway.get(url)))
+                return json.dumps(await self._get(url))
         except UnreachableError as error:
             if error.http_status in _NO_SUCH_PAGE:
                 return ""
             raise
+
+    async def _get(self, url: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return await _patiently(lambda: self._gateway.get(url, parameters))
 
 
 async def _patiently(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
