@@ -106,11 +106,11 @@ class _Builder:
             needs = {self._plan(recipe.base)} if recipe.base else set[str]()
             if recipe.program:
                 needs.add(self._plan_program(recipe.program))
-            self._jobs[name] = _Job(lambda: self._build(recipe), frozenset(needs), f"image {recipe.name}")
+            self._jobs[name] = self._one_step(f"image {recipe.name}", lambda step: self._build(recipe, step), needs)
         elif self._config.distribution is Distribution.PACKAGES and image == base_image():
-            self._jobs[name] = _Job(self._make_base, frozenset(), "image base")
+            self._jobs[name] = self._one_step("image base", self._make_base)
         else:
-            self._jobs[name] = _Job(lambda: self._pull(image), frozenset(), f"pull {name}")
+            self._jobs[name] = self._one_step(f"pull {name}", lambda step: self._pull(image, step))
         return name
 
     def _plan_program(self, program: str) -> str:
@@ -118,6 +118,15 @@ class _Builder:
         if not PROGRAMS[program].built(self._home.tools).exists():
             self._jobs.setdefault(name, _Job(lambda: self._compile(program), frozenset(), f"build {program}"))
         return name
+
+    def _one_step(self, name: str, work: Callable[[Step], None], needs: Iterable[str] = ()) -> _Job:
+        """A job that is shown as one step."""
+
+        def run() -> None:
+            with self._progress.step(name) as step:
+                work(step)
+
+        return _Job(run, frozenset(needs), name)
 
     def _run_all(self) -> None:
         compilers = ThreadPoolExecutor(_COMPILERS, thread_name_prefix="compile")
@@ -150,29 +159,27 @@ class _Builder:
     def _compile(self, program: str) -> None:
         GoToolchain.find_or_install(self._home, self._progress).build(PROGRAMS[program], self._progress)
 
-    def _make_base(self) -> None:
-        with self._progress.step("image base") as step, _engine_errors("import the image base"):
+    def _make_base(self, step: Step) -> None:
+        with _engine_errors("import the image base"):
             make_base(self._engine, self._home.root, step.update)
 
-    def _build(self, recipe: Recipe) -> None:
-        with self._progress.step(f"image {recipe.name}") as step:
-            program = None
-            if recipe.program:
-                program = PROGRAMS[recipe.program].built(self._home.tools)
-            arguments = {**pip_settings(), **recipe.build_arguments}
-            with recipe.context(program) as context, _engine_errors(f"build the image {recipe.name}"):
-                stream = self._engine.build(
-                    context,
-                    reference=recipe.image.reference,
-                    arguments=arguments,
-                    labels={f"{REPOSITORY_PREFIX}.recipe": recipe.name},
-                )
-                _follow_build(recipe, stream, step)
+    def _build(self, recipe: Recipe, step: Step) -> None:
+        program = None
+        if recipe.program:
+            program = PROGRAMS[recipe.program].built(self._home.tools)
+        arguments = {**pip_settings(), **recipe.build_arguments}
+        with recipe.context(program) as context, _engine_errors(f"build the image {recipe.name}"):
+            stream = self._engine.build(
+                context,
+                reference=recipe.image.reference,
+                arguments=arguments,
+                labels={f"{REPOSITORY_PREFIX}.recipe": recipe.name},
+            )
+            _follow_build(recipe, stream, step)
 
-    def _pull(self, image: Image) -> None:
+    def _pull(self, image: Image, step: Step) -> None:
         advice = "Set compass-demo:imageMirror to a registry that has it, or use the stack airgap."
-        what = f"pull {image.reference}"
-        with self._progress.step(what) as step, _engine_errors(what, advice):
+        with _engine_errors(f"pull {image.reference}", advice):
             layers: dict[str, tuple[int, int]] = {}
             for event in self._engine.pull(image.repository, image.version):
                 if "error" in event:

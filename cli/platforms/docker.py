@@ -14,6 +14,7 @@ from images.build import check_builder, ensure_images, missing_images
 from infra.errors import DemoError
 from infra.targets.docker import preflight
 from infra.targets.docker.naming import LABEL_STACK, container_name, network_name
+from infra.targets.docker.readiness import LOG_LINES
 from infra.topology import names
 from infra.topology.model import HttpProbe
 from toolchain.engine import Engine
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["DockerPlatform", "remove_leftovers"]
 
-_LOG_LINES: Final = 12
 _LOOPBACK: Final = requests.Session()
 _LOOPBACK.trust_env = False  # a company's proxy cannot reach this machine's loopback address
 
@@ -111,12 +111,12 @@ class DockerPlatform:
         engine = self._session.engine
         told: list[str] = []
         for row in self.services({}):
-            state = engine.container(container_name(self._session.stack, row.name))
             if row.ok and not row.restarts:
                 continue
             told.append(f"{row.name}: {row.state}" + (f", started again {row.restarts} times" if row.restarts else ""))
+            state = engine.container(container_name(self._session.stack, row.name))
             if state is not None:
-                told.extend(f"    {line}" for line in engine.logs(state.id, lines=_LOG_LINES))
+                told.extend(f"    {line}" for line in engine.logs(state.id, lines=LOG_LINES))
         return told
 
     def services(self, health: Mapping[str, Any]) -> list[ServiceStatus]:

@@ -7,11 +7,11 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal, cast
 
-from pydantic import Field, StrictInt
+from pydantic import Field
 
 from gateway.agents.schema import DATASOURCE, END, START, schema
 from gateway.agents.sources import SOURCES, check_source
-from gateway.agents.tool import Outcome, Parameters, Text, read, unknown
+from gateway.agents.tool import GivenInt, GivenText, Outcome, Parameters, Text, read, unknown
 from gateway.problems import Refused
 from gateway.traceql.strings import quote
 
@@ -96,10 +96,10 @@ class _List(Parameters):
     datasourceUid: Text  # noqa: N815 - mcp-grafana's names
     labelName: Text = ""  # noqa: N815
     regex: Text = ""
-    startRfc3339: Text | None = None  # noqa: N815
-    endRfc3339: Text | None = None  # noqa: N815
-    limit: StrictInt | None = None
-    page: StrictInt | None = None
+    startRfc3339: GivenText = None  # noqa: N815
+    endRfc3339: GivenText = None  # noqa: N815
+    limit: GivenInt = None
+    page: GivenInt = None
     matches: Annotated[tuple[_Selector, ...], Field(max_length=20)] = ()
 
 
@@ -140,11 +140,9 @@ class ListValues:
         """Return ``values``, and in the metadata how many there are in all."""
         given = read(_List, parameters)
         check_source(given.datasourceUid, self.source)
-        # What models leave empty or 0 is not given, as with mcp-grafana.
-        start, end = given.startRfc3339 or None, given.endRfc3339 or None
-        first, last = self.bounds.window(start, end, back=_HOUR, now=time.time())
-        limit = self.bounds.count(given.limit or None, default=_LIMIT, most=_MOST, unit="results")
-        skipped = (self.bounds.count(given.page or None, default=1, most=_MOST, unit="pages", name="page") - 1) * limit
+        first, last = self.bounds.window(given.startRfc3339, given.endRfc3339, back=_HOUR, now=time.time())
+        limit = self.bounds.count(given.limit, default=_LIMIT, most=_MOST, unit="results")
+        skipped = (self.bounds.count(given.page, default=1, most=_MOST, unit="pages", name="page") - 1) * limit
         unit = 1 if self.source == "prometheus" else 1_000_000_000
         form: dict[str, str | list[str]] = {"start": str(int(first) * unit), "end": str((int(last) + 1) * unit)}
         selectors = [selector.text() for selector in given.matches]

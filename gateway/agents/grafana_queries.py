@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import StrictInt
-
 from gateway.agents.schema import DATASOURCE, END, START, schema
-from gateway.agents.tool import Outcome, Parameters, Text, read, unknown
+from gateway.agents.tool import GivenInt, GivenText, Outcome, Parameters, Text, read, unknown
 from gateway.problems import Refused
 
 if TYPE_CHECKING:
@@ -22,9 +20,9 @@ if TYPE_CHECKING:
 class _Prometheus(Parameters):
     datasourceUid: Text  # noqa: N815 - mcp-grafana's names
     expr: Text
-    startTime: Text | None = None  # noqa: N815
-    endTime: Text | None = None  # noqa: N815
-    stepSeconds: StrictInt | None = None  # noqa: N815
+    startTime: GivenText = None  # noqa: N815
+    endTime: GivenText = None  # noqa: N815
+    stepSeconds: GivenInt = None  # noqa: N815
     queryType: Literal["range", "instant", ""] = ""  # noqa: N815
 
 
@@ -53,14 +51,9 @@ class QueryPrometheus:
         given = read(_Prometheus, parameters)
         if given.queryType == "range" and not given.startTime:
             raise Refused(400, "bad_data", "queryType range needs startTime")
-        # What models leave empty or 0 is not given, as with mcp-grafana; below too.
-        asked: dict[str, object] = {
-            "query": given.expr,
-            "datasource_uid": given.datasourceUid,
-            "end": given.endTime or None,
-        }
+        asked: dict[str, object] = {"query": given.expr, "datasource_uid": given.datasourceUid, "end": given.endTime}
         if given.queryType != "instant":
-            asked |= {"start": given.startTime or None, "step": given.stepSeconds or None}
+            asked |= {"start": given.startTime, "step": given.stepSeconds}
         outcome = await self._promql.run(asked, span)
         return Outcome(data=outcome.data, metadata=outcome.metadata | unknown(_Prometheus, parameters))
 
@@ -68,12 +61,12 @@ class QueryPrometheus:
 class _Loki(Parameters):
     datasourceUid: Text  # noqa: N815
     logql: Text
-    startRfc3339: Text | None = None  # noqa: N815
-    endRfc3339: Text | None = None  # noqa: N815
-    limit: StrictInt | None = None
+    startRfc3339: GivenText = None  # noqa: N815
+    endRfc3339: GivenText = None  # noqa: N815
+    limit: GivenInt = None
     direction: Literal["forward", "backward", ""] = ""
     queryType: Literal["range", "instant", ""] = ""  # noqa: N815
-    stepSeconds: StrictInt | None = None  # noqa: N815
+    stepSeconds: GivenInt = None  # noqa: N815
 
 
 class QueryLokiLogs:
@@ -101,15 +94,16 @@ class QueryLokiLogs:
     async def run(self, parameters: Mapping[str, object], span: Span) -> Outcome:
         """Return what Loki puts into ``data``."""
         given = read(_Loki, parameters)
+        instant = given.queryType == "instant"
         asked: dict[str, object] = {
             "query": given.logql,
             "datasource_uid": given.datasourceUid,
-            "start": given.startRfc3339 or None,
-            "end": given.endRfc3339 or (given.startRfc3339 if given.queryType == "instant" else None) or None,
-            "limit": given.limit or None,
+            "start": given.startRfc3339,
+            "end": given.endRfc3339 or (given.startRfc3339 if instant else None),
+            "limit": given.limit,
             "direction": given.direction or "backward",
-            "instant": given.queryType == "instant",
-            "step": given.stepSeconds or None,
+            "instant": instant,
+            "step": given.stepSeconds,
         }
         outcome = await self._logql.run(asked, span)
         return Outcome(data=outcome.data, metadata=outcome.metadata | unknown(_Loki, parameters))

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Protocol, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    ValidationError,
+)
 
 from gateway.problems import Refused
 
@@ -19,6 +28,9 @@ P = TypeVar("P", bound="Parameters")
 Text = Annotated[StrictStr, Field(max_length=1_000_000)]
 Number = Annotated[StrictFloat, Field(allow_inf_nan=False)]
 Time = Text | StrictInt | Number
+# What models leave empty or 0 is not given, as with mcp-grafana.
+GivenText = Annotated[Text | None, AfterValidator(lambda text: text or None)]
+GivenInt = Annotated[StrictInt | None, AfterValidator(lambda number: number or None)]
 _NAMES_SHOWN = 10
 
 

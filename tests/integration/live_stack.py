@@ -213,6 +213,14 @@ def what_is_left(engine: Engine, name: str) -> list[str]:
     ]
 
 
+def files_of(stack: Stack) -> list[Path]:
+    """Files and folders of the demo that are named after the stack."""
+    found = [path for path in stack.home.rglob("*") if stack.name in path.name and not path.is_symlink()]
+    # Shared with other homes by a link, which the search above does not follow.
+    shared = (stack.home / "pulumi-home").resolve().rglob(f"*+{stack.name}-*")
+    return [*found, *(path for path in shared if path.is_file())]
+
+
 @dataclass(frozen=True)
 class Telemetry:
     """The three signals, as an agent reads them through the gateway."""

@@ -1,7 +1,7 @@
 """What the hooks clear away before a resource is made, and what they refuse to touch."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -65,7 +65,7 @@ class Waits:
 class Hook:
     """A hook that no engine is told of: the SDK's registers itself with the one that runs."""
 
-    def __init__(self, name: str, callback: Callable[[Any], Awaitable[None]]) -> None:
+    def __init__(self, name: str, callback: Callable[[Any], Coroutine[Any, Any, None]]) -> None:
         self.name, self.callback = name, callback
 
 
@@ -81,7 +81,7 @@ def hooks(things: Things, waits: Waits | None = None) -> Hooks:
 def run(some: Any) -> None:
     """Run hooks as the engine does."""
     for hook in some or ():
-        asyncio.run(_called(hook))
+        asyncio.run(hook.callback(None))
 
 
 def test_leftovers_of_this_stack_are_cleared_away() -> None:
@@ -98,10 +98,6 @@ def test_leftovers_of_this_stack_are_cleared_away() -> None:
     for name in ("old", "new", "missing"):
         run(made.volume(name, "2").before_create)
     assert things.removed == [state.id, "one", "two", old], "a volume of these secrets is the data, and stays"
-
-
-async def _called(hook: Hook) -> None:
-    await hook.callback(None)
 
 
 @pytest.mark.parametrize("labels", [{}, {LABEL_STACK: "another"}])

@@ -15,14 +15,15 @@ from infra.targets.docker.naming import LABEL_SERVICE, LABEL_STACK, container_na
 from infra.topology.model import ExecProbe, Service, Task
 from toolchain.engine import ContainerState, Engine
 
-__all__ = ["Readiness"]
+__all__ = ["LOG_LINES", "Readiness"]
 
 _POLL_SECONDS: Final = 0.1
 _EXEC_SECONDS: Final = 0.25
 """Between two runs of a probe: each starts a process in the container, and other containers are starting too."""
 _OTHERS_SECONDS: Final = 1.0
 """Between two looks at all the others, which cost the engine a question for each."""
-_LOG_LINES: Final = 12
+LOG_LINES: Final = 12
+"""Of a container that died, for the sentence that says so."""
 _STOP_SECONDS: Final = 2
 _DOWN: Final = frozenset({"exited", "restarting", "dead"})
 
@@ -108,7 +109,7 @@ class Readiness:
 
     def _fail(self, state: ContainerState, what: str) -> None:
         """Stop the container, which ends its restarts and makes the next ``up`` create it anew, and say why."""
-        log = "\n".join(f"    {line}" for line in self._engine.logs(state.id, lines=_LOG_LINES))
+        log = "\n".join(f"    {line}" for line in self._engine.logs(state.id, lines=LOG_LINES))
         self._engine.stop(state.id, grace_seconds=_STOP_SECONDS)
         raise DemoError(
             f"{what}. Its last log lines:\n{log or '    (it wrote nothing)'}\n"
