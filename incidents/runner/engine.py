@@ -14,9 +14,9 @@ from incidents.runner.app_settings import AppSettings
 from incidents.runner.database import FAULTS, Database
 from incidents.runner.events import Report, Stopwatch, to_log
 from incidents.runner.gateway import Gateway
-from incidents.runner.health import Health
+from incidents.runner.health import MOST_LATENCY, Health
 from incidents.runner.injection import Injection, holds_sessions
-from incidents.runner.measuring import Baseline, Measuring
+from incidents.runner.measuring import UNREMARKABLE_LATENCY, Baseline, Measuring
 from incidents.runner.problems import NotProvenError, NotRecoveredError, RefusedError, UnreachableError
 from incidents.runner.proving import Proof, Prover
 from incidents.runner.recovery import Recovery
@@ -30,6 +30,9 @@ log = structlog.get_logger("incidents.runner")
 _QUIET_SECONDS = 30
 _PATIENCE_SECONDS = 150
 """How long a baseline is waited for: an outage of a minute is seen in averages over the last half minute."""
+_SETTLING_SECONDS = 75
+"""How long of that a stack is waited for whose payments were slower a moment ago: caches fill, averages forget."""
+_SETTLED_FACTOR = 2
 _POLL_SECONDS = 1.5
 
 
@@ -87,6 +90,9 @@ class Engine:
     async def take_baseline(self, evidence: list[Evidence], report: Report) -> Baseline:
         """The last healthy minute, or what there is of it; waits for half a one.
 
+        A stack that has just come up is healthy before it is as fast as it will be: what it was then would hide what an
+        incident does. So for a while only seconds count that were about as fast as the present one.
+
         Args:
             evidence: what to measure.
             report: is told how long it waits.
@@ -97,7 +103,8 @@ class Engine:
         watch = Stopwatch()
         while True:
             since_end = time.time() - self.state.last_end()
-            clean = min(since_end, await self.health.healthy_for(self.settings.baseline_seconds))
+            latency = await self._settled_latency() if watch.seconds < _SETTLING_SECONDS else MOST_LATENCY
+            clean = min(since_end, await self.health.healthy_for(self.settings.baseline_seconds, latency))
             if clean >= _QUIET_SECONDS:
                 break
             if watch.seconds > _PATIENCE_SECONDS:
@@ -106,6 +113,11 @@ class Engine:
             await asyncio.sleep(max(_POLL_SECONDS, min(_QUIET_SECONDS - clean, _QUIET_SECONDS / 6)))
         report({"event": "phase", "phase": "baseline"})
         return await self.measuring.baseline(evidence, clean)
+
+    async def _settled_latency(self) -> float:
+        """Seconds of p95 up to which payments were about as fast as they are now."""
+        present = (await self.health.service_level()).latency
+        return MOST_LATENCY if present is None else max(UNREMARKABLE_LATENCY, _SETTLED_FACTOR * present)
 
     async def baseline(self, report: Report, *, shared: bool) -> Baseline:
         """What every incident is measured against.

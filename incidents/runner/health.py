@@ -14,7 +14,6 @@ LEAST_SUCCESS = 0.995
 MOST_LATENCY = 0.3
 _POLL_SECONDS = 1.5
 _SUCCESS = "payment:client_success:ratio_30s"
-_BAD = f"({_SUCCESS} < bool {LEAST_SUCCESS}) + ({LATENCY} > bool {MOST_LATENCY})"
 # Rates look back over half a minute: in the first one they hold the seed, and hardly a request to divide by.
 _WARM = f"{_SUCCESS} offset 30s"
 # While the stack is young or was restarted there may be nothing to divide.
@@ -64,9 +63,15 @@ class Health:
         success, latency = await asyncio.gather(self._gateway.promql(_SUCCESS), self._gateway.promql(LATENCY))
         return ServiceLevel(_first(success), _first(latency))
 
-    async def healthy_for(self, most: float) -> float:
-        """For how many of the last ``most`` seconds, up to now, the service level held; not a stack's first 30."""
-        values = await self._gateway.promql_range(f"({_BAD}) and on () ({_WARM}) or vector(1)", most)
+    async def healthy_for(self, most: float, latency: float = MOST_LATENCY) -> float:
+        """For how many of the last ``most`` seconds, up to now, the service level held; not a stack's first 30.
+
+        Args:
+            most: seconds to look back.
+            latency: seconds that the p95 of payments may have, if less is wanted than the service level asks for.
+        """
+        bad = f"({_SUCCESS} < bool {LEAST_SUCCESS}) + ({LATENCY} > bool {min(latency, MOST_LATENCY)})"
+        values = await self._gateway.promql_range(f"({bad}) and on () ({_WARM}) or vector(1)", most)
         for age, value in enumerate(reversed(values)):
             if value > 0:
                 return float(max(0, age - 1) * STEP_SECONDS)

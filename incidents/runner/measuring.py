@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import statistics
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -9,11 +10,13 @@ from dataclasses import asdict, dataclass
 from incidents.model import Evidence, Signal
 from incidents.runner.gateway import Gateway
 
-__all__ = ["LATENCY", "Baseline", "Measuring"]
+__all__ = ["LATENCY", "UNREMARKABLE_LATENCY", "Baseline", "Measuring"]
 
 LATENCY = "payment:client_latency_seconds:p95_30s"
 _SLOW_FACTOR = 4
 _SLOW_LEAST_MS = 100
+UNREMARKABLE_LATENCY = _SLOW_LEAST_MS / 1000 / _SLOW_FACTOR
+"""Seconds of p95 below which ``$slow`` is what it is at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,9 @@ class Measuring:
             UnreachableError: the gateway does not answer.
         """
         latencies = [value for value in await self._gateway.promql_range(LATENCY, seconds) if not math.isnan(value)]
-        slow = max(_SLOW_LEAST_MS, round(_SLOW_FACTOR * 1000 * max(latencies, default=0.0)))
+        # Not the highest: one slow moment would hide what an incident slows to less than four times of it.
+        usual = statistics.median(latencies) if latencies else 0.0
+        slow = max(_SLOW_LEAST_MS, round(_SLOW_FACTOR * 1000 * usual))
         pieces = {_key(piece): piece for piece in evidence}
         values = await asyncio.gather(*(self._before(piece, slow, seconds) for piece in pieces.values()))
         return Baseline(slow, dict(zip(pieces, values, strict=True)))

@@ -73,6 +73,7 @@ class World:
     firing: list[str] = field(default_factory=list[str])
     fixed: bool = False
     unhealthy: list[float] = field(default_factory=list[float])
+    latencies: list[float] = field(default_factory=lambda: [0.02])
     asked: list[str] = field(default_factory=list[str])
     settings: dict[str, Any] = field(default_factory=lambda: {"counter_shards": 1})
 
@@ -110,8 +111,10 @@ class FakeGateway:
         self._check()
         assert seconds > 0
         if "bool" in query:
-            return [1.0, *self._world.unhealthy, 0.0, 0.0, 0.0]
-        return [0.02] if query.startswith("payment:") else [1.0, 0.9]
+            most = float(query.rpartition("> bool ")[2].partition(")")[0])
+            slow = [float(latency > most) for latency in self._world.latencies]
+            return [1.0, *self._world.unhealthy, *slow, 0.0, 0.0]
+        return self._world.latencies if query.startswith("payment:") else [1.0, 0.9]
 
     async def logql(self, query: str) -> list[Sample]:
         self._check()

@@ -109,6 +109,23 @@ async def test_a_baseline_is_taken_of_healthy_seconds_only(runner: Runner, monke
     assert (await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)).slow_ms == 100
 
 
+async def test_a_stack_that_was_slower_a_moment_ago_is_waited_for_but_not_for_ever(
+    runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner.world.latencies = [0.13, 0.13, 0.13]
+    monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 10)
+    monkeypatch.setattr("incidents.runner.engine._PATIENCE_SECONDS", 0.1)
+    with pytest.raises(RefusedError, match="never held for 10 s"):
+        await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)
+    monkeypatch.setattr("incidents.runner.engine._SETTLING_SECONDS", 0)
+    assert (await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)).slow_ms == 520
+
+
+async def test_one_slow_moment_does_not_decide_what_is_slow(runner: Runner) -> None:
+    runner.world.latencies = [0.29, 0.03, 0.03, 0.04]
+    assert (await runner.engine.measuring.baseline([], 60)).slow_ms == 140
+
+
 async def test_one_at_a_time_unless_asked_for_several(runner: Runner) -> None:
     await start(runner)
     with pytest.raises(RefusedError, match="things-lost is active already"):
