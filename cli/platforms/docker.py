@@ -13,7 +13,7 @@ from cli.platforms.docker_status import container_rows
 from images.build import check_builder, ensure_images, missing_images
 from infra.errors import DemoError
 from infra.targets.docker import preflight
-from infra.targets.docker.naming import LABEL_STACK, container_name, network_name
+from infra.targets.docker.naming import LABEL_STACK, container_name
 from infra.targets.docker.readiness import LOG_LINES
 from infra.topology import names
 from infra.topology.model import HttpProbe
@@ -74,7 +74,7 @@ class DockerPlatform:
         return PulumiTools.ensure(self._session.home.make_private(), self._session.display)
 
     def deviations(self) -> list[str]:
-        """Containers, network and volumes that are not as they should be."""
+        """Containers, networks and volumes that are not as they should be."""
         return deviations(self._session.topology, self._session.engine, self._session.stack)
 
     def health(self, *, timeout_seconds: float) -> dict[str, Any]:
@@ -149,15 +149,15 @@ class DockerPlatform:
         """There is one plugin only."""
 
     def before_destroy(self, pulumi: "PulumiStack") -> None:
-        """Remove what holds on to volumes and to the network."""
+        """Remove what holds on to volumes and to the networks."""
         engine, stack = self._session.engine, self._session.stack
         # An interrupted `up` may have made containers that are not in the state; they would hold on to the volumes.
         known = pulumi.containers()
         for state in engine.containers(f"{LABEL_STACK}={stack}"):
             if state.id not in known:
                 engine.remove(state.id)
-        # A container of somebody else that joined the network would hold on to it.
-        for network in engine.networks(network_name(stack)):
+        # A container of somebody else that joined a network would hold on to it.
+        for network in engine.networks_labelled(f"{LABEL_STACK}={stack}"):
             engine.disconnect_others(network, LABEL_STACK)
 
     def remove_leftovers(self) -> None:

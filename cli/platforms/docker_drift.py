@@ -1,6 +1,6 @@
 """Whether the engine still has what the state says: a glance that costs milliseconds, where a refresh costs seconds."""
 
-from infra.targets.docker.naming import LABEL_STACK, container_name, network_name, volume_name
+from infra.targets.docker.naming import LABEL_STACK, clients_network_name, container_name, network_name, volume_name
 from infra.topology.model import Topology
 from toolchain.engine import Engine
 
@@ -21,8 +21,8 @@ def deviations(topology: Topology, engine: Engine, stack: str) -> list[str]:
                 found.append(f"{container.name} is not done")
         elif state.status != "running":
             found.append(f"{container.name} is {state.status}")
-    if not engine.networks(network_name(stack)):
-        found.append("the network is missing")
+    networks = (network_name(stack), clients_network_name(stack))
+    found.extend(f"the network {name} is missing" for name in networks if not engine.networks(name))
     volumes = {volume.name for container in topology.containers() for volume in container.volumes}
     found.extend(
         f"the volume {name} is missing"

@@ -42,7 +42,7 @@ class Deployment:
     external: Mapping[Endpoint, ExternalAddress]
     """Every published endpoint."""
     inside: str
-    """What a container or pod joins to reach services by name: a network or a namespace."""
+    """What an agent's container or pod joins to reach services by name: a network or a namespace."""
 
 
 class Target(Protocol):

@@ -308,6 +308,10 @@ class Topology:
                 if port.exposure is not Exposure.INTERNAL:
                     yield service, port
 
+    def for_agents(self) -> Iterator[tuple[Service, Port]]:
+        """The published ports of the services that agents may know of."""
+        return ((service, port) for service, port in self.published() if service.known_to_agents)
+
     @property
     def secrets(self) -> frozenset[str]:
         """Names of all secrets that some container needs."""

@@ -8,9 +8,11 @@ import requests
 from eventually import eventually
 from live_stack import Stack
 
+from infra.topology import names
+
 pytestmark = pytest.mark.integration
 
-# Runs in a container that joins the stack's network and knows nothing but its environment, as COMPASS there would.
+# Runs in a container that joins the clients' network and knows nothing but its environment, as COMPASS there would.
 INSIDE = """
 import os, httpx2
 
@@ -35,37 +37,64 @@ print("reached everything")
 """
 
 
+# Prints which of its arguments, host:port, can be connected to.
+KNOCK = """
+import socket, sys
+
+for address in sys.argv[1:]:
+    host, _, port = address.rpartition(":")
+    try:
+        socket.create_connection((host, int(port)), timeout=2).close()
+    except OSError:
+        continue
+    print(address)
+"""
+BEHIND = {
+    "prometheus": 9090,
+    "loki": 3100,
+    "jaeger": 16686,
+    "alertmanager": 9093,
+    "traffic": 8080,
+    "incident-runner": 8070,
+}
+"""Services that no agent is told of, and a port of each."""
+
+
 def test_from_a_container_that_joins_the_network(stack: Stack, tmp_path: Path) -> None:
     settings = stack.json("env", stack.name, "--inside")
     file = tmp_path / "inside.env"
     stack.succeed("env", stack.name, "--inside", "--file", str(file))
-    ran = subprocess.run(
-        [
-            "docker",
-            "run",
-            "--rm",
-            "--network",
-            settings["network"],
-            "--env-file",
-            str(file),
-            "--entrypoint",
-            "python",
-            _image(stack),
-            "-c",
-            INSIDE,
-        ],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    ran = _run_in(stack, settings["network"], INSIDE, options=("--env-file", str(file)))
     assert ran.stdout.strip() == "reached everything", ran.stderr
     assert settings["settings"]["GRAFANA_TOKEN"] not in " ".join(ran.args)
 
 
-def _image(stack: Stack) -> str:
-    """An image of the stack with an HTTP client in it."""
-    inspect = ["docker", "inspect", "--format", "{{.Config.Image}}", stack.container("gateway")]
+def test_past_the_gateway_there_is_no_way_from_there(stack: Stack) -> None:
+    """Neither by name nor by address; from the stack's own network each of them answers."""
+    network = stack.json("env", stack.name, "--inside")["network"]
+    address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    by_address = [f"{_inspect(stack, service, address)}:{port}" for service, port in BEHIND.items()]
+    by_name = [f"{service}:{port}" for service, port in BEHIND.items()]
+    known = f"{names.GATEWAY.service}:3000"
+    theirs = _run_in(stack, network, KNOCK, known, *by_name, *by_address)
+    assert theirs.stdout.split() == [known], theirs.stderr
+    ours = _run_in(stack, network.removesuffix("-clients"), KNOCK, known, *by_name, *by_address)
+    assert ours.stdout.split() == [known, *by_name, *by_address], ours.stderr
+
+
+def _run_in(
+    stack: Stack, network: str, script: str, *arguments: str, options: tuple[str, ...] = ()
+) -> "subprocess.CompletedProcess[str]":
+    """A script in a container of its own, from an image of the stack with an HTTP client in it."""
+    run = ["docker", "run", "--rm", "--network", network, *options, "--entrypoint", "python"]
+    image = _inspect(stack, "gateway", "{{.Config.Image}}")
+    return subprocess.run(
+        [*run, image, "-c", script, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def _inspect(stack: Stack, service: str, template: str) -> str:
+    inspect = ["docker", "inspect", "--format", template, stack.container(service)]
     return subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.strip()
 
 
@@ -88,8 +117,7 @@ def test_from_the_host(stack: Stack) -> None:
 def test_ports_are_published_on_the_loopback_address_only(stack: Stack) -> None:
     template = "{{range $p, $b := .NetworkSettings.Ports}}{{range $b}}{{.HostIp}} {{end}}{{end}}"
     for service in ("gateway", "collector", "sample-app", "postgres"):
-        inspect = ["docker", "inspect", "--format", template, stack.container(service)]
-        hosts = subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.split()
+        hosts = _inspect(stack, service, template).split()
         assert hosts, service
         assert set(hosts) == {"127.0.0.1"}, service
 

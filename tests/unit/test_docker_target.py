@@ -78,6 +78,7 @@ TOPOLOGY = Topology(
 SECRETS = StackSecrets("abcd1234", {"db-password": "very secret"})
 CONTAINER = "docker:index/container:Container"
 
+NETWORKS = ["compass-test", "compass-test-clients"]
 Run = Callable[[str, Callable[[], dict[str, Any]]], Recorder]
 
 
@@ -86,7 +87,7 @@ def rendered(run: Run) -> Recorder:
     return run("test", lambda: {"deployment": DockerTarget("test", hooks=NoHooks()).deploy(TOPOLOGY, SECRETS)})
 
 
-def test_every_container_volume_image_and_the_network_is_registered_once(rendered: Recorder) -> None:
+def test_every_container_volume_image_and_network_is_registered_once(rendered: Recorder) -> None:
     assert sorted(one.name for one in rendered.of_type(CONTAINER)) == [
         "db-container",
         "db-logs-container",
@@ -98,7 +99,20 @@ def test_every_container_volume_image_and_the_network_is_registered_once(rendere
         "example/app:1.2.3",
         "example/other:v4",
     ]
-    assert len(rendered.of_type("docker:index/network:Network")) == 1
+    assert sorted(one.inputs["name"] for one in rendered.of_type("docker:index/network:Network")) == NETWORKS
+
+
+def test_only_what_has_a_port_for_agents_is_on_the_network_that_their_containers_join(rendered: Recorder) -> None:
+    joined = {
+        one.name: {network["name"]: network["aliases"] for network in one.inputs["networksAdvanced"]}
+        for one in rendered.of_type(CONTAINER)
+    }
+    assert joined == {
+        "db-container": {name: ["db"] for name in NETWORKS},
+        "db-logs-container": {"compass-test": ["db-logs"]},
+        "schema-container": {"compass-test": ["schema"]},
+        "web-container": {"compass-test": ["web"]},
+    }
 
 
 def test_components_have_the_projects_token_and_register_their_outputs(rendered: Recorder) -> None:
@@ -198,7 +212,7 @@ def test_volumes_carry_the_generation_of_the_secrets(rendered: Recorder) -> None
 def test_published_ports_have_an_external_address_on_the_loopback(rendered: Recorder) -> None:
     deployment = rendered.outputs["deployment"]
     assert deployment.external == {SQL: ExternalAddress("127.0.0.1", 15432)}
-    assert deployment.inside == "compass-test"
+    assert deployment.inside == "compass-test-clients"
 
 
 def test_a_file_that_is_too_large_for_the_state_is_refused_by_name() -> None:

@@ -10,9 +10,11 @@ from small_topology import TOPOLOGY
 from cli.platforms.docker_drift import deviations
 from toolchain.engine import Engine
 
+NETWORKS = ("compass-test", "compass-test-clients")
+
 
 def complete() -> FakeEngine:
-    engine = FakeEngine(network_names={"compass-test"}, volume_names={"compass-test-data", "compass-test-logs"})
+    engine = FakeEngine(network_names=set(NETWORKS), volume_names={"compass-test-data", "compass-test-logs"})
     for name in ("db", "db-logs", "web"):
         engine.states[name] = container("test", name)
     engine.states["schema"] = container("test", "schema", status="exited", restarts_always=False)
@@ -38,8 +40,8 @@ def replace(service: str, **changes: object) -> Happening:
     return lambda engine: engine.states.update({service: container("test", service, **changes)})
 
 
-def remove_network() -> Happening:
-    return lambda engine: engine.network_names.clear()
+def remove_network(name: str) -> Happening:
+    return lambda engine: engine.network_names.remove(name)
 
 
 def remove_volume(name: str) -> Happening:
@@ -56,7 +58,7 @@ def remove_volume(name: str) -> Happening:
         (replace("web", status="paused"), "web is paused"),
         (replace("schema", status="exited", exit_code=2), "schema is not done"),
         (replace("schema", status="running"), "schema is not done"),
-        (remove_network(), "the network is missing"),
+        *((remove_network(name), f"the network {name} is missing") for name in NETWORKS),
         (remove_volume("data"), "the volume data is missing"),
         (remove_volume("logs"), "the volume logs is missing"),
     ],
@@ -74,4 +76,4 @@ def test_containers_of_another_stack_do_not_stand_in_for_ours() -> None:
 
 
 def test_a_removed_stack_is_missing_everything() -> None:
-    assert len(look(FakeEngine())) == 4 + 1 + 2
+    assert len(look(FakeEngine())) == 4 + len(NETWORKS) + 2

@@ -52,6 +52,7 @@ def followed(*happened: events.EngineEvent, planning: bool = False) -> tuple[Eng
         ("db-container", "container:Container", "create", "db"),
         ("data-volume", "volume:Volume", "create", "volume data"),
         ("network-bridge", "network:Network", "create", "network"),
+        ("network-clients", "network:Network", "create", "network-clients"),
         ("images-postgres", "remoteImage:RemoteImage", "create", "image postgres"),
         ("db-container", "container:Container", "delete", "delete db"),
         ("data-volume", "volume:Volume", "update", "update volume data"),

@@ -94,7 +94,7 @@ def test_leftovers_of_this_stack_are_cleared_away() -> None:
     )
     made = hooks(things)
     run(made.container(SCHEMA, needed=False).before_create)
-    run(made.network().before_create)
+    run(made.network(network_name("test")).before_create)
     for name in ("old", "new", "missing"):
         run(made.volume(name, "2").before_create)
     assert things.removed == [state.id, "one", "two", old], "a volume of these secrets is the data, and stays"
@@ -107,7 +107,7 @@ def test_what_has_the_name_and_is_somebody_else_s_is_refused_by_its_kind(labels:
     made = hooks(things)
     for kind, name, binding in (
         ("container", state.name, made.container(SCHEMA, needed=False)),
-        ("network", network_name("test"), made.network()),
+        ("network", network_name("test"), made.network(network_name("test"))),
         ("volume", volume_name("test", "data"), made.volume("data", "1")),
     ):
         with pytest.raises(DemoError) as caught:

@@ -52,7 +52,7 @@ def test_outputs_are_addresses_on_the_loopback_and_by_service_name_inside(render
     assert recorder.outputs["GRAFANA_URL"] == "http://127.0.0.1:3000"
     assert recorder.outputs["inside"]["GRAFANA_URL"] == "http://gateway:3000"
     assert recorder.outputs["inside"]["OTLP_HTTP_ENDPOINT"] == "http://collector:4318"
-    assert recorder.outputs["network"] == f"compass-{stack}"
+    assert recorder.outputs["network"] == f"compass-{stack}-clients"
     services = recorder.outputs["topology"]["services"]
     assert services["gateway"]["addresses"]["prometheus"] == "127.0.0.1:9090"
 

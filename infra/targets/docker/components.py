@@ -8,7 +8,13 @@ import pulumi_docker as docker
 
 from infra.stack_secrets import StackSecrets
 from infra.targets.docker.hooks import NoHooks
-from infra.targets.docker.naming import LABEL_GENERATION, LABEL_STACK, network_name, volume_name
+from infra.targets.docker.naming import (
+    LABEL_GENERATION,
+    LABEL_STACK,
+    clients_network_name,
+    network_name,
+    volume_name,
+)
 from infra.targets.docker.spec import container_args
 from infra.topology.model import Container, Image, Service, Topology, Workload
 
@@ -16,20 +22,29 @@ __all__ = ["Images", "Network", "Surroundings", "WorkloadComponent"]
 
 
 class Network(pulumi.ComponentResource):
-    """The stack's network: services find each other by name, other containers may join it."""
+    """Where services find each other by name: a bridge for the stack, and one that containers of others join.
 
-    name: pulumi.Output[str]
+    Bridges have no policies: whatever is on one can be reached from there. So on the clients' bridge is nothing but
+    what is there for agents, and the back ends are behind the gateway for them too.
+    """
+
+    bridge: pulumi.Output[str]
+    clients: pulumi.Output[str]
 
     def __init__(self, stack: str, hooks: NoHooks, *, opts: pulumi.ResourceOptions) -> None:
         super().__init__("compass:demo:Network", "network", None, opts)
-        network = docker.Network(
-            "network-bridge",
-            name=network_name(stack),
-            labels=[docker.NetworkLabelArgs(label=LABEL_STACK, value=stack)],
-            opts=pulumi.ResourceOptions(parent=self, hooks=hooks.network()),
-        )
-        self.name = network.name
-        self.register_outputs({"name": self.name})
+
+        def make(suffix: str, name: str) -> pulumi.Output[str]:
+            return docker.Network(
+                f"network-{suffix}",
+                name=name,
+                labels=[docker.NetworkLabelArgs(label=LABEL_STACK, value=stack)],
+                opts=pulumi.ResourceOptions(parent=self, hooks=hooks.network(name)),
+            ).name
+
+        self.bridge = make("bridge", network_name(stack))
+        self.clients = make("clients", clients_network_name(stack))
+        self.register_outputs({"bridge": self.bridge, "clients": self.clients})
 
 
 class Images(pulumi.ComponentResource):
@@ -103,6 +118,9 @@ class WorkloadComponent(pulumi.ComponentResource):
 
     def _container(self, container: Container, needs: Sequence[pulumi.Resource]) -> docker.Container:
         around = self._surroundings
+        networks = [around.network.bridge]
+        if any(service.name == container.name for service, _ in around.topology.for_agents()):
+            networks.append(around.network.clients)
         return docker.Container(
             f"{container.name}-container",
             container_args(
@@ -111,7 +129,7 @@ class WorkloadComponent(pulumi.ComponentResource):
                 container,
                 secrets=around.secrets,
                 image_id=around.images.ids[container.image],
-                network=around.network.name,
+                networks=networks,
                 volumes=self._volumes,
             ),
             opts=pulumi.ResourceOptions(

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import pulumi
 
 from infra.errors import DemoError
-from infra.targets.docker.naming import LABEL_GENERATION, LABEL_STACK, container_name, network_name, volume_name
+from infra.targets.docker.naming import LABEL_GENERATION, LABEL_STACK, container_name, volume_name
 from infra.targets.docker.readiness import Readiness
 from infra.topology.model import Container, ExecProbe, Service, Task, Topology
 from toolchain.engine import Engine
@@ -25,8 +25,8 @@ class NoHooks:
         """Nothing for a container."""
         return pulumi.ResourceHookBinding()
 
-    def network(self) -> pulumi.ResourceHookBinding:
-        """Nothing for the network."""
+    def network(self, name: str) -> pulumi.ResourceHookBinding:  # noqa: ARG002 # the signature of Hooks
+        """Nothing for a network."""
         return pulumi.ResourceHookBinding()
 
     def volume(self, name: str, generation: str) -> pulumi.ResourceHookBinding:  # noqa: ARG002 # the signature of Hooks
@@ -74,9 +74,11 @@ class Hooks(NoHooks):
     def _ready(self, service: Service, probe: ExecProbe) -> pulumi.ResourceHook:
         return _waiting_hook(f"{service.name}-ready", lambda: self._readiness().wait_until_ready(service, probe))
 
-    def network(self) -> pulumi.ResourceHookBinding:
+    def network(self, name: str) -> pulumi.ResourceHookBinding:
         """Clear leftover networks away: the engine lets two have one name, and then joins neither."""
-        return pulumi.ResourceHookBinding(before_create=[_hook("network-leftover", self._remove_networks)])
+        return pulumi.ResourceHookBinding(
+            before_create=[_hook(f"{name}-leftover", lambda: self._remove_networks(name))]
+        )
 
     def volume(self, name: str, generation: str) -> pulumi.ResourceHookBinding:
         """Clear a volume away whose data was made with other secrets; the engine would hand out the old one."""
@@ -91,8 +93,7 @@ class Hooks(NoHooks):
             self._require_ours("container", name, leftover.labels)
             self._connect().remove(leftover.id)
 
-    def _remove_networks(self) -> None:
-        name = network_name(self._stack)
+    def _remove_networks(self, name: str) -> None:
         for network, labels in self._connect().networks(name).items():
             self._require_ours("network", name, labels)
             self._connect().remove_network(network)

@@ -2,7 +2,15 @@
 
 from typing import Final
 
-__all__ = ["LABEL_SERVICE", "LABEL_SPEC", "LABEL_STACK", "container_name", "network_name", "volume_name"]
+__all__ = [
+    "LABEL_SERVICE",
+    "LABEL_SPEC",
+    "LABEL_STACK",
+    "clients_network_name",
+    "container_name",
+    "network_name",
+    "volume_name",
+]
 
 _PREFIX: Final = "compass"
 LABEL_STACK: Final = "compass-demo.stack"
@@ -17,8 +25,13 @@ def container_name(stack: str, service: str) -> str:
 
 
 def network_name(stack: str) -> str:
-    """Name of the stack's network, which other containers may join."""
+    """Name of the stack's network."""
     return f"{_PREFIX}-{stack}"
+
+
+def clients_network_name(stack: str) -> str:
+    """Name of the network that other containers may join: of the stack, only what is there for agents is on it."""
+    return f"{_PREFIX}-{stack}-clients"
 
 
 def volume_name(stack: str, volume: str) -> str:

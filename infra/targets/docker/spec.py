@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pulumi
 import pulumi_docker as docker
@@ -26,7 +26,7 @@ def container_args(
     *,
     secrets: StackSecrets,
     image_id: pulumi.Input[str],
-    network: pulumi.Input[str],
+    networks: Sequence[pulumi.Input[str]],
     volumes: Mapping[str, pulumi.Input[str]],
 ) -> docker.ContainerArgs:
     """Arguments of the resource.
@@ -37,7 +37,7 @@ def container_args(
         container: what to render.
         secrets: values for its secret files.
         image_id: the image, by id: by name it would be replaced for ever.
-        network: name of the stack's network.
+        networks: names of the networks on which others find it by its name.
         volumes: topology's volume name -> engine's volume name.
     """
     task = isinstance(container, Task)
@@ -50,7 +50,9 @@ def container_args(
         command=list(container.command) or None,
         envs=[f"{name}={value}" for name, value in _environment(topology, container).items()],
         user=str(container.user),
-        networks_advanced=[docker.ContainerNetworksAdvancedArgs(name=network, aliases=[container.name])],
+        networks_advanced=[
+            docker.ContainerNetworksAdvancedArgs(name=network, aliases=[container.name]) for network in networks
+        ],
         ports=_ports(container),
         mounts=[
             *(_volume_mount(volume.path, volumes[volume.name], volume.read_only) for volume in container.volumes),

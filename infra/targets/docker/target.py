@@ -11,7 +11,7 @@ from infra.targets.base import Deployment, ExternalAddress, UnsupportedSpec
 from infra.targets.docker import preflight
 from infra.targets.docker.components import Images, Network, Surroundings, WorkloadComponent
 from infra.targets.docker.hooks import Hooks, NoHooks
-from infra.targets.docker.naming import network_name
+from infra.targets.docker.naming import clients_network_name
 from infra.targets.docker.readiness import Readiness
 from infra.targets.docker.spec import spec_digest
 from infra.topology.model import Endpoint, File, Topology
@@ -70,7 +70,7 @@ class DockerTarget:
                 for service, port in topology.published()
                 if port.host_port is not None
             },
-            inside=network_name(self._stack),
+            inside=clients_network_name(self._stack),
         )
 
 
@@ -100,4 +100,4 @@ class Demo(pulumi.ComponentResource):
             ready[workload.name] = WorkloadComponent(around, workload, needs=needs, opts=child).container
         containers = pulumi.Output.all(*(container.id for container in ready.values()))
         # The engine takes the demo as made when its outputs are known: after the last container.
-        self.register_outputs({"network": around.network.name, "containers": containers})
+        self.register_outputs({"network": around.network.bridge, "containers": containers})

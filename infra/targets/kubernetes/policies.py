@@ -46,11 +46,11 @@ def traffic(topology: Topology, *, ingress: bool) -> list[Traffic]:
                 # To itself too: the other replicas.
                 edge = (workload.name, pod_of(topology, endpoint.service))
                 edges.setdefault(edge, set()).add(topology.port(endpoint).number)
-    published: dict[str, set[int]] = {}
+    for_agents: dict[str, set[int]] = {}
     at_edge: dict[str, set[int]] = {}
+    for service, port in topology.for_agents():
+        for_agents.setdefault(service.name, set()).add(port.number)
     for service, port in topology.published():
-        if service.known_to_agents:
-            published.setdefault(service.name, set()).add(port.number)
         if ingress and port.exposure is Exposure.EDGE:
             at_edge.setdefault(service.name, set()).add(port.number)
     return [
@@ -58,7 +58,7 @@ def traffic(topology: Topology, *, ingress: bool) -> list[Traffic]:
             pod=workload.name,
             incoming={source: frozenset(ports) for (source, to), ports in edges.items() if to == workload.name},
             outgoing={to: frozenset(ports) for (source, to), ports in edges.items() if source == workload.name},
-            for_clients=frozenset(published.get(workload.name, ())),
+            for_clients=frozenset(for_agents.get(workload.name, ())),
             for_all=frozenset(at_edge.get(workload.name, ())),
         )
         for workload in topology.workloads
