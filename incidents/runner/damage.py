@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -12,7 +14,7 @@ from incidents.model import Incident, Login
 from incidents.runner.database import FAULTS, LOGINS, Database
 from incidents.runner.gateway import Gateway
 
-__all__ = ["Damage"]
+__all__ = ["CutOffSessions", "Damage"]
 
 _POLL_SECONDS: Final = 0.25
 _HELD_POLLS: Final = 2
@@ -52,6 +54,26 @@ class _Before:
     app_started: float | None
 
 
+class CutOffSessions:
+    """Whether all sessions of a pool ended at once: one by one they come and go.
+
+    Attributes:
+        cut_off: how many did, at most.
+    """
+
+    def __init__(self) -> None:
+        # Even at once they end one after another: a look in the midst of it sees some of the old and some of the new.
+        self._earlier: deque[frozenset[int]] = deque(maxlen=2)
+        self.cut_off = 0
+
+    def look(self, pids: Iterable[int]) -> None:
+        """Take note of the sessions that there are now."""
+        now = frozenset(pids)
+        gone = [len(before) for before in self._earlier if len(before) > _MANY_SESSIONS and not before & now]
+        self.cut_off = max(self.cut_off, *gone, 0)
+        self._earlier.append(now)
+
+
 class Damage:
     """Watches from before a fix until it is judged.
 
@@ -68,7 +90,7 @@ class Damage:
         self._fix_pids: set[int] = set()
         self._seen: dict[tuple[int, str, str], int] = {}
         self._locks: set[str] = set()
-        self._cut_off = 0
+        self._sessions = CutOffSessions()
         self._task: asyncio.Task[None] | None = None
         self._before: _Before | None = None
 
@@ -105,6 +127,7 @@ class Damage:
             for name, count in before.counts.items()
             if after.counts[name] < count
         ]
+        cut_off = self._sessions.cut_off
         dropped = sorted(before.objects - after.objects)
         return [
             *sorted(self._locks),
@@ -112,7 +135,7 @@ class Damage:
             *([f"dropped: {', '.join(dropped)}"] if dropped else []),
             *(["the database was restarted"] if after.started != before.started else []),
             *(["the payment service was restarted"] if _differs(before.app_started, after.app_started) else []),
-            *([f"{self._cut_off} sessions of the payment service were cut off at once"] if self._cut_off else []),
+            *([f"{cut_off} sessions of the payment service were cut off at once"] if cut_off else []),
         ]
 
     async def _state(self) -> _Before:
@@ -133,17 +156,13 @@ class Damage:
 
     async def _watch(self) -> None:
         session: Connection | None = None
-        before: set[int] = set()
         try:
             while True:
                 try:
                     if session is None or session.is_closed():
                         session = await self._database.open(Login.OPERATOR)
                     await self._look_at_locks(session)
-                    now = set(await session.fetchval(_SESSIONS, LOGINS[Login.BATCH][1]))
-                    if len(before) > _MANY_SESSIONS and not before & now:
-                        self._cut_off = max(self._cut_off, len(before))
-                    before = now
+                    self._sessions.look(await session.fetchval(_SESSIONS, LOGINS[Login.BATCH][1]))
                 except FAULTS:
                     if session is not None:
                         session.terminate()
