@@ -241,7 +241,6 @@ class Incident:
         causes: the causal chain from the database to what a customer sees, link by link.
         steps: what injects it, in order.
         recover: SQL file that ends it, run by an operator's session; idempotent, and right from any state.
-        recover_settings: live settings that recovery puts back to what the service was started with.
         evidence: what must be seen.
         alert: which alert fires.
         look_alikes: what it is not.
@@ -264,7 +263,6 @@ class Incident:
     causes: tuple[str, ...] = ()
     steps: tuple[Step, ...] = ()
     recover: str = "recover.sql"
-    recover_settings: tuple[str, ...] = ()
     evidence: tuple[Evidence, ...] = ()
     alert: Alert | None = None
     look_alikes: tuple[LookAlike, ...] = ()

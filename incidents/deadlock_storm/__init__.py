@@ -36,7 +36,6 @@ INCIDENT = Incident(
         # A victim opens its session anew: its transaction is in pieces anyway.
         Step(file="check_balances.sql", login=Login.BATCH, repeat=Repeat(pause_seconds=0.4)),
     ),
-    recover_settings=("lock_order",),
     evidence=(
         Evidence(
             signal=Signal.METRICS,

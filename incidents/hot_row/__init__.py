@@ -28,7 +28,6 @@ INCIDENT = Incident(
         "All routes wait for connections: customers wait for seconds, then get errors.",
     ),
     steps=(Step(file="inject.sql", login=Login.MIGRATION),),
-    recover_settings=("counter_shards",),
     evidence=(
         Evidence(
             signal=Signal.METRICS,

@@ -31,7 +31,6 @@ INCIDENT = Incident(
         "Whoever asks for a report waits, and payments share the processor with it.",
     ),
     steps=(Step(file="migration.sql", login=Login.MIGRATION),),
-    recover_settings=("report_batch_size",),
     evidence=(
         Evidence(
             signal=Signal.METRICS,

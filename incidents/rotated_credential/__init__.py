@@ -25,7 +25,6 @@ INCIDENT = Incident(
         Step(file="rotate.sql", login=Login.OPERATOR),
         Step(file="revoke.sql", login=Login.OPERATOR, repeat=Repeat(pause_seconds=2)),
     ),
-    recover_settings=("credential_version",),
     evidence=(
         Evidence(
             signal=Signal.METRICS,

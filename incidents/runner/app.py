@@ -119,6 +119,7 @@ class Api:
         """``POST /stop``: end one incident or all; what is being proven meanwhile is interrupted."""
         caller, wish = await self._wish(request)
         names = [] if wish.name is None else [self._find(wish.name).name]
+        self._operations.check_stoppable(names)
         await self._operations.interrupt(caller)
 
         async def work(report: Report) -> dict[str, Any]:

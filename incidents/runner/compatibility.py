@@ -7,7 +7,7 @@ import structlog
 
 from incidents.runner.engine import Engine
 from incidents.runner.events import to_log
-from incidents.runner.operations import Caller, Operations
+from incidents.runner.operations import ALERTS_RESOLVE_SECONDS, Caller, Operations
 from incidents.runner.problems import RefusedError, RunnerError
 
 __all__ = ["Compatibility"]
@@ -24,7 +24,7 @@ _HOLDER: Final = "trigger-incident"
 
 
 class Compatibility:
-    """Answers at once, as the original does; the proof goes on in the background.
+    """Answers at once, as the original does, and one mode replaces another; the proof goes on in the background.
 
     Args:
         engine: knows what is active.
@@ -60,7 +60,10 @@ class Compatibility:
         name = _NAMES.get(str(wanted))
         if name is None:
             raise RefusedError(f"incident_type must be one of {', '.join([_NORMAL, *_NAMES])}.")
-        if previous != wanted:
+        if previous in _NAMES and previous != wanted:
+            await self._operations.interrupt(caller)
+            self._go(caller, f"stop, then start {name}", name)
+        elif previous != wanted:
             await self._engine.check_startable(name, concurrent=False)
             self._go(caller, f"start {name}", name)
         return _answer(str(wanted), previous, f"{wanted} is active in a moment.")
@@ -71,8 +74,11 @@ class Compatibility:
 
     def _go(self, caller: Caller, what: str, name: str | None) -> None:
         async def work() -> dict[str, Any]:
-            if name is None:
-                return await self._operations.stop([], to_log("triggered"))
+            if name is None or self._engine.state.active():
+                stopped = await self._operations.stop([], to_log("triggered"))
+                if name is None:
+                    return stopped
+                await self._engine.health.until_healthy(ALERTS_RESOLVE_SECONDS)
             incident = self._engine.incidents[name]
             return await self._operations.start(incident, caller, to_log("triggered"), concurrent=False)
 

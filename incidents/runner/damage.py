@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
@@ -31,18 +31,24 @@ _LOCKS = """
 _SESSIONS = """
     SELECT coalesce(array_agg(pid), '{}') FROM pg_stat_activity WHERE usename = 'payment_app' AND application_name <> $1
 """
-_COUNTS = """
-    SELECT (SELECT count(*) FROM payments p, seed_info s WHERE p.id BETWEEN 1 AND s.last_payment_id) AS payments,
-           (SELECT count(*) FROM ledger_entries e, seed_info s
-            WHERE e.payment_id BETWEEN 1 AND s.last_payment_id) AS entries,
-           (SELECT count(*) FROM customers) AS customers, (SELECT count(*) FROM accounts) AS accounts,
-           (SELECT count(*) FROM merchants) AS merchants
-"""
+_COUNTED = {
+    "payments": "payments p, seed_info s WHERE p.id BETWEEN 1 AND s.last_payment_id",
+    "imported_payments": "payments WHERE id < 0",
+    "ledger_entries": "ledger_entries e, seed_info s WHERE e.payment_id BETWEEN 1 AND s.last_payment_id",
+    "refunds": "refunds r, seed_info s WHERE r.payment_id <= s.last_payment_id",
+    **{
+        table: table
+        for table in ("accounts", "acquirers", "customers", "merchant_daily_totals", "merchants", "settlement_runs")
+    },
+}
+"""Rows that the service itself never takes away: it prunes its own payments, and days that are weeks ago."""
+_COUNTS = f"SELECT {', '.join(f'(SELECT count(*) FROM {rows}) AS {name}' for name, rows in _COUNTED.items())}"  # noqa: S608 # constants
 _OBJECTS = """
     SELECT array_agg(relname::text) FROM pg_class
     WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'i', 'S')
 """
 _STARTED = "SELECT pg_postmaster_start_time()::text"
+_KILLED = "SELECT coalesce(sessions_killed, 0) FROM pg_stat_database WHERE datname = current_database()"
 _APP_STARTED = 'process_start_time_seconds{job="sample-app"}'
 
 
@@ -51,7 +57,9 @@ class _Before:
     counts: dict[str, int]
     objects: frozenset[str]
     started: str
-    app_started: float | None
+    killed: int
+    apps_started: Mapping[str, float]
+    """By replica."""
 
 
 class CutOffSessions:
@@ -127,14 +135,15 @@ class Damage:
             for name, count in before.counts.items()
             if after.counts[name] < count
         ]
-        cut_off = self._sessions.cut_off
+        # A pool that is renewed lets all of its sessions go as well, but of them the server ends none.
+        cut_off = self._sessions.cut_off if after.killed - before.killed > _MANY_SESSIONS else 0
         dropped = sorted(before.objects - after.objects)
         return [
             *sorted(self._locks),
             *lost,
             *([f"dropped: {', '.join(dropped)}"] if dropped else []),
             *(["the database was restarted"] if after.started != before.started else []),
-            *(["the payment service was restarted"] if _differs(before.app_started, after.app_started) else []),
+            *(["the payment service was restarted"] if _restarted(before.apps_started, after.apps_started) else []),
             *([f"{cut_off} sessions of the payment service were cut off at once"] if cut_off else []),
         ]
 
@@ -144,14 +153,20 @@ class Damage:
             counts = await session.fetchrow(_COUNTS)
             if counts is None:
                 raise LookupError("an aggregate has one row")
-            names = ("payments", "entries", "customers", "accounts", "merchants")
             objects = await session.fetchval(_OBJECTS)
             started = await session.fetchval(_STARTED)
+            killed = await session.fetchval(_KILLED)
+            # The watch begins a moment later, and a fix may be quicker.
+            await self._look_at_sessions(session)
         finally:
             session.terminate()
-        app = await self._gateway.promql(_APP_STARTED)
+        apps = await self._gateway.promql(_APP_STARTED)
         return _Before(
-            {name: int(counts[name]) for name in names}, frozenset(objects), str(started), app[0][1] if app else None
+            {name: int(counts[name]) for name in _COUNTED},
+            frozenset(objects),
+            str(started),
+            int(killed),
+            {labels.get("instance", ""): value for labels, value in apps},
         )
 
     async def _watch(self) -> None:
@@ -162,7 +177,7 @@ class Damage:
                     if session is None or session.is_closed():
                         session = await self._database.open(Login.OPERATOR)
                     await self._look_at_locks(session)
-                    self._sessions.look(await session.fetchval(_SESSIONS, LOGINS[Login.BATCH][1]))
+                    await self._look_at_sessions(session)
                 except FAULTS:
                     if session is not None:
                         session.terminate()
@@ -171,6 +186,9 @@ class Damage:
         finally:
             if session is not None:
                 session.terminate()
+
+    async def _look_at_sessions(self, session: Connection) -> None:
+        self._sessions.look(await session.fetchval(_SESSIONS, LOGINS[Login.BATCH][1]))
 
     async def _look_at_locks(self, session: Connection) -> None:
         present: dict[tuple[int, str, str], tuple[str, str]] = {}
@@ -184,5 +202,6 @@ class Damage:
                 self._locks.add(f"{mode} on {relation} kept payments waiting")
 
 
-def _differs(before: float | None, after: float | None) -> bool:
-    return before is not None and after is not None and abs(after - before) > 1
+def _restarted(before: Mapping[str, float], after: Mapping[str, float]) -> bool:
+    """Whether a replica that was there before and is still there was started in between."""
+    return any(abs(after[instance] - started) > 1 for instance, started in before.items() if instance in after)

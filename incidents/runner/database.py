@@ -38,6 +38,24 @@ _TERMINATE = """
     WHERE usename = $1 AND application_name = $2 AND pid <> pg_backend_pid()
 """
 
+_SET_BY_OPERATORS = """
+    SELECT coalesce(array_agg(statement ORDER BY place), '{}') FROM (
+        SELECT 1 AS place, concat_ws(' ', 'ALTER ROLE', setrole::regrole, CASE WHEN setdatabase <> 0
+                                     THEN format('IN DATABASE %I', current_database()) END, 'RESET ALL') AS statement
+        FROM pg_db_role_setting
+        WHERE setrole::regrole::text = ANY($1)
+          AND setdatabase IN (0, (SELECT oid FROM pg_database WHERE datname = current_database()))
+        UNION ALL
+        SELECT 1, format('ALTER DATABASE %I RESET ALL', datname)
+        FROM pg_db_role_setting JOIN pg_database d ON d.oid = setdatabase
+        WHERE setrole = 0 AND datname = current_database() AND pg_has_role(datdba, 'MEMBER')
+        UNION ALL
+        SELECT 2, format('ALTER SYSTEM RESET %I', name) FROM pg_settings
+        WHERE sourcefile LIKE '%postgresql.auto.conf' AND has_parameter_privilege(name, 'ALTER SYSTEM')
+    ) found
+"""
+"""Statements that undo it; most of the time there are none. What operators may not set, they have not set."""
+
 
 def split(sql: str) -> list[str]:
     """The statements of a script, without comments."""
@@ -153,6 +171,22 @@ class Database:
         try:
             wanted = [LOGINS[login] for login in dict.fromkeys(logins)]
             return sum([await session.fetchval(_TERMINATE, role, name) for role, name in wanted])
+        finally:
+            session.terminate()
+
+    async def put_back_settings(self) -> None:
+        """Take back what operators set for roles, the database and the server: the stack itself sets nothing there.
+
+        Raises:
+            UnreachableError: no server answers.
+            asyncpg.PostgresError: the server refuses it.
+        """
+        session = await self.open(Login.OPERATOR)
+        try:
+            roles = sorted({role for role, _ in LOGINS.values()})
+            if statements := await session.fetchval(_SET_BY_OPERATORS, roles):
+                for statement in (*statements, "SELECT pg_reload_conf()"):
+                    await session.execute(statement)
         finally:
             session.terminate()
 

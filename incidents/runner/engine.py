@@ -84,6 +84,8 @@ class Engine:
             raise RefusedError(f"{name} is active already.")
         if active and not concurrent:
             raise RefusedError(f"{', '.join(active)} is active; stop it first, or start both with --concurrent.")
+        if shared := [one for one in active if _share_sessions(self.incidents.get(one), self.incidents.get(name))]:
+            raise RefusedError(f"{name} works in sessions like those of {', '.join(shared)}: one's end would end both.")
         if not active and (fault := await self.health.fault()) is not None:
             raise RefusedError(f"The stack is not healthy, so nothing could be proven: {fault}.")
 
@@ -161,9 +163,11 @@ class Engine:
         self._injections[incident.name] = injection
         watch = Stopwatch()
         try:
-            await injection.begin()
+            async with asyncio.timeout(incident.proof_seconds):
+                await injection.begin()
         except FAULTS as error:
-            reason = str(error) or type(error).__name__
+            late = f"It took longer than {incident.proof_seconds:.0f} s."
+            reason = late if isinstance(error, TimeoutError) else str(error) or type(error).__name__
             report({"event": "injection failed", "reason": reason, "seconds": watch.seconds})
             await self.end(incident, report)
             raise RefusedError(
@@ -193,11 +197,17 @@ class Engine:
         """For half a minute: nothing may fire, and the service level must hold."""
         report({"event": "phase", "phase": "harmless", "waits": _QUIET_SECONDS})
         end = watch.seconds + _QUIET_SECONDS
-        while watch.seconds < end:
-            if (fault := await self.health.fault()) is not None:
+        unanswered: list[str] = []
+        # One late answer says nothing, but the last one must not be missing.
+        while watch.seconds < (end + _QUIET_SECONDS if unanswered else end):
+            try:
+                fault, unanswered = await self.health.fault(), []
+            except UnreachableError as error:
+                fault, unanswered = None, [f"no harm, since {error}"]
+            if fault is not None:
                 return [f"no harm, since {fault}"]
             await asyncio.sleep(_POLL_SECONDS)
-        return []
+        return unanswered
 
     async def end(self, incident: Incident, report: Report, *, outcome: str = "recovered") -> float:
         """End it and see the baseline come back.
@@ -225,6 +235,7 @@ class Engine:
                 injection,
                 None if known is None else known.settings,
                 report,
+                alone=all(one.name == incident.name for one in self.state.active()),
                 limit=incident.recovery_seconds,
             )
             left = await self._left(incident, known, watch, report)
@@ -297,6 +308,19 @@ class Engine:
         """Let go of every session, without ending incidents that do not live in them."""
         for injection in self._injections.values():
             await injection.end()
+
+
+def _share_sessions(one: Incident | None, other: Incident | None) -> bool:
+    """Whether the end of one ends sessions that the other lives in."""
+    if one is None or other is None:
+        return False
+    return any(
+        kept.login == step.login
+        for lives, ends in ((one, other), (other, one))
+        for kept in lives.steps
+        if kept.held or kept.repeat
+        for step in ends.steps
+    )
 
 
 def _baseline(active: ActiveIncident) -> Baseline | None:

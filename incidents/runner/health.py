@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from incidents.runner.events import Stopwatch
 from incidents.runner.gateway import STEP_SECONDS, Gateway, Sample
 from incidents.runner.measuring import LATENCY
+from incidents.runner.problems import UnreachableError
 
 __all__ = ["LEAST_SUCCESS", "MOST_LATENCY", "Health", "ServiceLevel"]
 
@@ -84,11 +85,14 @@ class Health:
     async def until_healthy(self, limit: float) -> str | None:
         """Wait until the stack is healthy, alerts included; returns what is wrong when the time is over, else None."""
         watch = Stopwatch()
-        fault = await self.fault()
-        while fault is not None and watch.seconds < limit:
+        while True:
+            try:
+                fault = await self.fault()
+            except UnreachableError as error:
+                fault = str(error)
+            if fault is None or watch.seconds >= limit:
+                return fault
             await asyncio.sleep(_POLL_SECONDS)
-            fault = await self.fault()
-        return fault
 
     async def fault(self) -> str | None:
         """Why an incident must not be started now, in one clause; None if the stack is healthy."""

@@ -13,11 +13,11 @@ from incidents.runner.leaks import Leaks
 from incidents.runner.problems import NotProvenError, NotRecoveredError, RefusedError, UnreachableError
 from incidents.runner.state import Lease
 
-__all__ = ["Caller", "Operations"]
+__all__ = ["ALERTS_RESOLVE_SECONDS", "Caller", "Operations"]
 
 _POLL_SECONDS = 1.5
 _Work: TypeAlias = Callable[[], Coroutine[Any, Any, dict[str, Any]]]
-_ALERTS_RESOLVE_SECONDS = 150
+ALERTS_RESOLVE_SECONDS = 150
 """An alert over two minutes of history needs as long to forget."""
 
 
@@ -68,6 +68,7 @@ class Operations:
         self.check(caller)
         if self._current is not None:
             raise RefusedError(f"The runner is busy with: {self.doing}.")
+        self._renew_lease(caller)
         self.doing = what
         task = self._current = asyncio.create_task(work())
         try:
@@ -79,7 +80,10 @@ class Operations:
             task.cancel()
             self._current = None
             self.doing = None
-            self._renew_lease(caller)
+            lease = self._engine.state.lease()
+            # Somebody may have taken over meanwhile, to end this.
+            if lease is None or lease.holder == caller.holder:
+                self._renew_lease(caller)
 
     async def resume(self) -> None:
         """After a restart: nothing else is done until what was under way is looked after."""
@@ -101,6 +105,7 @@ class Operations:
     async def interrupt(self, caller: Caller) -> None:
         """End what is being done, so that something can be stopped while it is still being proven."""
         self.check(caller)
+        self._renew_lease(caller)
         current = self._current
         if current is not None:
             current.cancel()
@@ -110,7 +115,7 @@ class Operations:
             self._current = None
 
     def check(self, caller: Caller) -> None:
-        """Refuse a caller while somebody else is at it.
+        """Refuse a caller while somebody else is at it; changes nothing.
 
         Raises:
             RefusedError: says who.
@@ -118,7 +123,6 @@ class Operations:
         lease = self._engine.state.lease()
         idle = self._current is None and not self._engine.state.active()
         if lease is None or lease.expired or idle or lease.holder == caller.holder:
-            self._renew_lease(caller)
             return
         until = time.strftime("%H:%M:%S", time.gmtime(lease.until))
         if not caller.take_over:
@@ -128,7 +132,6 @@ class Operations:
             )
         if not caller.owner:
             raise RefusedError(f"Only the owner's token takes over from {lease.holder}.")
-        self._renew_lease(caller)
 
     def _renew_lease(self, caller: Caller) -> None:
         # Who cannot say who they are keeps nobody away, and nobody else is at it either.
@@ -155,6 +158,19 @@ class Operations:
             seconds = await engine.end(incident, report, outcome="not proven")
             raise NotProvenError(f"{error} It was ended, and the baseline was back after {seconds:.0f} s.") from None
         return {"name": incident.name, "proven": True, "seconds": proof.signals, "evidence": proof.seconds}
+
+    def check_stoppable(self, names: list[str]) -> None:
+        """Refuse to end what is not active while something else is: it would be ended in part, and nobody told.
+
+        Args:
+            names: which are to be ended; empty: whatever is active.
+
+        Raises:
+            RefusedError: says what is active.
+        """
+        active = [one.name for one in self._engine.state.active()]
+        if active and (others := [name for name in names if name not in active]):
+            raise RefusedError(f"{', '.join(others)} is not active, {', '.join(active)} is; stop that, or all.")
 
     async def stop(self, names: list[str], report: Report) -> dict[str, Any]:
         """End incidents, and prove it.
@@ -229,7 +245,7 @@ class Operations:
         result["seconds"] = {**result["seconds"], "recovery": recovered}
         watch = Stopwatch()
         report({"event": "phase", "phase": "alerts resolve"})
-        fault = await self._engine.health.until_healthy(_ALERTS_RESOLVE_SECONDS)
+        fault = await self._engine.health.until_healthy(ALERTS_RESOLVE_SECONDS)
         if fault is not None:
             raise NotRecoveredError(f"{incident.name} has ended, but after {watch.seconds:.0f} s {fault}.")
         result["seconds"]["healthy"] = round(recovered + watch.seconds, 1)

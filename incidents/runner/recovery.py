@@ -20,7 +20,7 @@ class Recovery:
 
     Args:
         database: where it did it.
-        app: live settings that a fix may have changed.
+        app: the payment service's live settings.
     """
 
     def __init__(self, database: Database, app: AppSettings) -> None:
@@ -34,14 +34,16 @@ class Recovery:
         settings: dict[str, Any] | None,
         report: Report,
         *,
+        alone: bool,
         limit: float,
     ) -> None:
-        """End its sessions, run its recovery, put the live settings back; again if something is in the way.
+        """End its sessions, run its recovery, take a fix's settings back; again if something is in the way.
 
         Args:
             incident: which.
             injection: its sessions, if this process holds them.
             settings: live settings as they were before; None: not known.
+            alone: whether no other incident is active, to which the settings of the server may belong.
             report: is told of each attempt that failed.
             limit: seconds to try.
 
@@ -54,7 +56,7 @@ class Recovery:
         while True:
             try:
                 async with asyncio.timeout(max(1.0, limit - watch.seconds)):
-                    return await self._attempt(incident, settings)
+                    return await self._attempt(incident, settings, alone=alone)
             except FAULTS as error:
                 reason = str(error) or type(error).__name__
                 report({"event": "recovery failed", "reason": reason, "seconds": watch.seconds})
@@ -62,17 +64,16 @@ class Recovery:
                     raise NotRecoveredError(f"{incident.name} could not be ended: {reason}") from error
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _attempt(self, incident: Incident, settings: dict[str, Any] | None) -> None:
+    async def _attempt(self, incident: Incident, settings: dict[str, Any] | None, *, alone: bool) -> None:
         if incident.steps:
             # Also those of a runner that was killed: a session that sleeps in the server does not notice.
             await self._database.end_sessions(step.login for step in incident.steps)
             await self._database.run(Login.OPERATOR, incident.folder / incident.recover)
-        if settings is not None and incident.recover_settings:
+        # Whatever it was that a fix set: it would keep the next incident from showing.
+        if alone:
+            await self._database.put_back_settings()
+        if settings is not None:
             present = await self._app.read()
-            changed = {
-                name: settings[name]
-                for name in incident.recover_settings
-                if name in settings and present.get(name) != settings[name]
-            }
+            changed = {name: value for name, value in settings.items() if present.get(name) != value}
             if changed:
                 await self._app.change(changed)

@@ -87,11 +87,12 @@ INCIDENT = Incident(
             "SELECT EXISTS (SELECT FROM pg_trigger WHERE tgname = 'payments_announce_large' AND tgenabled <> 'D') "
             "AND (EXISTS (SELECT FROM pg_index WHERE indrelid = 'payments'::regclass AND indisvalid "
             r"AND pg_get_indexdef(indexrelid) ~ '\(amount_minor( DESC)?, id') "
-            r"OR EXISTS (SELECT FROM pg_proc WHERE proname = 'announce_large_payment' AND prosrc !~* '\mover\s*\('))"
+            r"OR EXISTS (SELECT FROM pg_proc WHERE proname = 'announce_large_payment' AND prosrc !~* '\mover\s*\(' "
+            "AND prosrc ~* 'pg_notify' AND prosrc ~* 'amount_minor'))"
         ),
         says=(
             "The trigger is there, and a valid index of payments begins with amount_minor and id, or the trigger ranks "
-            "nothing any more."
+            "nothing any more and still tells of large payments."
         ),
     ),
     ask=(

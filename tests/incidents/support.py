@@ -41,7 +41,6 @@ def make_incident(folder: Path, name: str = "things-lost", **changes: Any) -> In
         "rank": 1,
         "summary": "Something happens.",
         "steps": (Step(file="inject.sql", login=Login.MIGRATION),),
-        "recover_settings": ("counter_shards",),
         "evidence": (
             piece(Signal.METRICS, "metric"),
             piece(Signal.LOGS, "line"),
@@ -158,6 +157,7 @@ class FakeDatabase:
         self._world = world
         self.ended: list[Login] = []
         self.scripts: list[str] = []
+        self.put_back = 0
 
     async def open(self, login: Login) -> FakeSession:
         if self._world.database_gone:
@@ -174,6 +174,10 @@ class FakeDatabase:
         await self.open(Login.OPERATOR)
         self.ended += list(logins)
         return 0
+
+    async def put_back_settings(self) -> None:
+        await self.open(Login.OPERATOR)
+        self.put_back += 1
 
     async def ask(self, _sql: str) -> object:
         return self._world.fixed

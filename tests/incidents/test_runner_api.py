@@ -122,6 +122,21 @@ async def test_compass_s_names_are_forwarded(
     assert "missing_index" in answer.json()["error"]
 
 
+async def test_one_of_compass_s_names_replaces_another(
+    client: httpx.AsyncClient, runner: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes = {"missing_index": "things-lost", "lock_contention": "things-hidden"}
+    monkeypatch.setattr("incidents.runner.compatibility._NAMES", modes)
+    for before, mode in (("normal", "missing_index"), ("missing_index", "lock_contention")):
+        answer = await client.post("/trigger-incident", json={"incident_type": mode})
+        assert (answer.json()["previous_mode"], answer.json()["incident_mode"]) == (before, mode)
+        await until(
+            lambda name=modes[mode]: (
+                [one.name for one in runner.state.active()] == [name] and not runner.operations.doing
+            )
+        )
+
+
 async def test_the_owner_s_token_does_what_the_presenter_s_does(client: httpx.AsyncClient) -> None:
     answer = await client.get("/status", headers={"Authorization": f"Bearer {OWNER}"})
     assert answer.status_code == 200

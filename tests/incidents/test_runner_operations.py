@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from incidents.model import Compares, Kind, Signal
+from incidents.model import Compares, Kind, Login, Signal, Step
 from incidents.runner.operations import Caller
 from incidents.runner.problems import NotProvenError, NotRecoveredError, RefusedError, UnreachableError
 from incidents.runner.state import Phase
@@ -16,7 +16,6 @@ from tests.incidents.support import make_runner, piece, until
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from incidents.model import Login
     from tests.incidents.support import Runner
 
 pytestmark = pytest.mark.anyio
@@ -138,6 +137,86 @@ async def test_one_at_a_time_unless_asked_for_several(runner: Runner) -> None:
     assert runner.state.active() == []
 
 
+async def test_one_s_end_would_end_the_sessions_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = make_runner(tmp_path, monkeypatch, steps=(Step(file="inject.sql", login=Login.BATCH),))
+    await start(runner)
+    with pytest.raises(RefusedError, match="works in sessions like those of things-lost: one's end would end both"):
+        await start(runner, name="things-hidden", concurrent=True)
+
+
+async def test_what_is_not_active_is_not_ended_beside_what_is(runner: Runner) -> None:
+    runner.operations.check_stoppable(["things-hidden"])
+    await start(runner)
+    runner.operations.check_stoppable(["things-lost"])
+    runner.operations.check_stoppable([])
+    with pytest.raises(RefusedError, match="things-hidden is not active, things-lost is; stop that, or all"):
+        runner.operations.check_stoppable(["things-hidden"])
+
+
+async def test_what_a_fix_has_set_is_taken_back_unless_it_may_be_another_incident_s(runner: Runner) -> None:
+    await start(runner)
+    await start(runner, name="things-hidden", concurrent=True)
+    runner.world.settings |= {"counter_shards": 8, "pool_max_size": 30}
+    await runner.operations.stop(["things-hidden"], runner.report)
+    assert (runner.world.settings["counter_shards"], runner.database.put_back) == (1, 0)
+    runner.world.settings |= {"counter_shards": 8}
+    await runner.operations.stop(["things-lost"], runner.report)
+    assert (runner.world.settings["counter_shards"], runner.database.put_back) == (1, 1)
+
+
+async def test_an_injection_that_hangs_is_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hangs(_login: Login) -> None:
+        await asyncio.sleep(60)
+
+    runner = make_runner(tmp_path, monkeypatch, proof_seconds=1)
+    monkeypatch.setattr(runner.database, "open", hangs)
+    monkeypatch.setattr(runner.database, "put_back_settings", _nothing)
+    monkeypatch.setattr(runner.database, "end_sessions", _nothing)
+    monkeypatch.setattr(runner.database, "run", _nothing)
+    with pytest.raises(RefusedError, match=r"could not be injected: It took longer than 1 s\. What was done"):
+        await start(runner)
+    assert runner.state.active() == []
+
+
+async def _nothing(*_: object) -> None:
+    """Stands for what takes no time."""
+
+
+async def test_one_late_answer_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = make_runner(tmp_path, monkeypatch, kind=Kind.DECOY, alert=None)
+    runner.world.alert_fires = False
+    health, answers = runner.engine.health, iter(["late", None, "late", "late"])
+    fault = health.fault
+
+    async def sometimes_late() -> str | None:
+        if next(answers, None) == "late":
+            raise UnreachableError("The gateway does not answer.")
+        return await fault()
+
+    monkeypatch.setattr(health, "fault", sometimes_late)
+    assert await health.until_healthy(5) is None
+    assert await health.until_healthy(5) is None
+    monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 0.5)
+    answers = iter([None, "late", None] * 1000)
+    await start(runner)
+
+
+async def test_a_gateway_that_never_answers_is_no_sign_of_health(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runner = make_runner(tmp_path, monkeypatch, kind=Kind.DECOY, alert=None)
+    fault = runner.engine.health.fault
+
+    async def gone() -> str | None:
+        if runner.state.active():
+            raise UnreachableError("The gateway does not answer.")
+        return await fault()
+
+    monkeypatch.setattr(runner.engine.health, "fault", gone)
+    with pytest.raises(NotProvenError, match=r"no harm, since The gateway does not answer\."):
+        await start(runner)
+
+
 async def test_a_database_that_goes_during_the_injection_leaves_nothing(runner: Runner) -> None:
     runner.world.database_gone = True
     task = asyncio.create_task(start(runner))
@@ -251,6 +330,21 @@ async def test_two_presenters_do_not_run_incidents_over_each_other(runner: Runne
     await runner.operations.run(BEN, "stop", lambda: runner.operations.stop([], runner.report))
     # Nothing is active, so there is nothing to keep anybody from.
     await runner.operations.run(ANNA, "start", nothing)
+
+
+async def test_who_takes_over_is_not_refused_what_they_took_over(runner: Runner) -> None:
+    owner = Caller("ben@laptop", owner=True, take_over=True)
+    runner.world.shows = False
+    task = asyncio.create_task(runner.operations.run(ANNA, "start things-lost", lambda: start(runner)))
+    await until(lambda: bool(runner.state.active()))
+    with pytest.raises(RefusedError, match="busy with"):
+        await runner.operations.run(owner, "start", lambda: start(runner))
+    runner.operations.check(ANNA)
+    await runner.operations.interrupt(owner)
+    with pytest.raises(RefusedError, match="was interrupted"):
+        await task
+    with pytest.raises(RefusedError, match="ben@laptop runs incidents"):
+        runner.operations.check(ANNA)
 
 
 async def test_who_cannot_say_their_name_keeps_nobody_away(runner: Runner) -> None:

@@ -104,7 +104,7 @@ async def state(place: Place) -> dict[str, object]:
 
 
 async def recover(incident: Incident, injection: Injection | None, database: Database) -> None:
-    await Recovery(database, NoApp()).undo(incident, injection, {}, lambda _: None, limit=60)  # pyright: ignore[reportArgumentType] - the part of it that is used
+    await Recovery(database, NoApp()).undo(incident, injection, {}, lambda _: None, alone=True, limit=60)  # pyright: ignore[reportArgumentType] - the part of it that is used
 
 
 async def settled(place: Place, wanted: dict[str, object]) -> dict[str, object]:
@@ -229,7 +229,9 @@ async def test_a_fix_that_does_no_harm_is_told_nothing(database: Database) -> No
     ("statements", "sentence"),
     [
         (["BEGIN", "LOCK TABLE payments IN SHARE MODE"], "ShareLock on payments kept payments waiting"),
-        (["DELETE FROM ledger_entries WHERE payment_id = 1"], "rows of entries are gone"),
+        (["DELETE FROM ledger_entries WHERE payment_id = 1"], "rows of ledger_entries are gone"),
+        (["DELETE FROM settlement_runs WHERE merchant_id = 1"], "rows of settlement_runs are gone"),
+        (["DELETE FROM merchant_daily_totals WHERE merchant_id = 1"], "rows of merchant_daily_totals are gone"),
         (["ALTER INDEX ledger_entries_pkey RENAME TO another_name"], "dropped: ledger_entries_pkey"),
     ],
 )
@@ -238,3 +240,48 @@ async def test_harm_is_seen(place: Place, database: Database, statements: list[s
     assert any(sentence in one for one in found), found
     async with place.connect() as session:
         await session.execute("ALTER INDEX IF EXISTS another_name RENAME TO ledger_entries_pkey")
+
+
+@pytest.mark.parametrize("by_force", [True, False])
+async def test_a_pool_that_is_cut_off_is_told_from_one_that_is_renewed(database: Database, by_force: bool) -> None:
+    sessions = [await database.open(Login.BATCH, tag="payment-service") for _ in range(4)]
+    try:
+        async with Damage(database, NoGateway(), INCIDENTS[0]) as damage:  # pyright: ignore[reportArgumentType] - the part of it that is used
+            if by_force:
+                await database.ask(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                    " WHERE application_name = 'payment-service'"
+                )
+            else:
+                for session in sessions:
+                    await session.close()
+            await asyncio.sleep(0.6)
+            found = await damage.found()
+    finally:
+        for session in sessions:
+            session.terminate()
+    assert found == (["4 sessions of the payment service were cut off at once"] if by_force else [])
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "ALTER ROLE payment_app SET enable_seqscan = off",
+        "ALTER ROLE payments_owner SET lock_timeout = '1s'",
+        "ALTER ROLE dba IN DATABASE {database} SET work_mem = '1MB'",
+        "ALTER SYSTEM SET autovacuum_naptime = '7min'",
+    ],
+)
+async def test_recovery_takes_back_what_a_fix_has_set(place: Place, database: Database, statement: str) -> None:
+    before = await state(place)
+    session = await database.open(Login.OPERATOR)
+    await session.execute(statement.format(database=place.database))
+    await session.execute("SELECT pg_reload_conf()")
+    session.terminate()
+
+    async def is_in_force() -> bool:
+        return await state(place) != before
+
+    await until_true(is_in_force)
+    await recover(INCIDENTS[0], None, database)
+    assert await settled(place, before) == before

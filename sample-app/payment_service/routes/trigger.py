@@ -60,6 +60,9 @@ class TriggerRoutes:
             with urllib.request.urlopen(call, timeout=_TIMEOUT) as response:  # noqa: S310  # as above
                 return HTTPStatus(response.status), orjson.loads(response.read())
         except urllib.error.HTTPError as error:
+            if error.code == HTTPStatus.CONFLICT:
+                # No word of the runner's own sentence: whoever may ask here may not know what is under way.
+                raise Problem(HTTPStatus.CONFLICT, "The incident runner is in use, or the stack is not well.") from None
             raise Problem(HTTPStatus.BAD_GATEWAY, f"The incident runner answered with status {error.code}.") from None
         except (OSError, orjson.JSONDecodeError):
             raise Problem(HTTPStatus.BAD_GATEWAY, "The incident runner did not answer as it should.") from None
