@@ -16,7 +16,7 @@ from incidents.runner.events import Report, Stopwatch, to_log
 from incidents.runner.gateway import Gateway
 from incidents.runner.health import MOST_LATENCY, Health
 from incidents.runner.injection import Injection, holds_sessions
-from incidents.runner.measuring import UNREMARKABLE_LATENCY, Baseline, Measuring
+from incidents.runner.measuring import Baseline, Measuring
 from incidents.runner.problems import NotProvenError, NotRecoveredError, RefusedError, UnreachableError
 from incidents.runner.proving import Proof, Prover
 from incidents.runner.recovery import Recovery
@@ -33,6 +33,8 @@ _PATIENCE_SECONDS = 150
 _SETTLING_SECONDS = 75
 """How long of that a stack is waited for whose payments were slower a moment ago: caches fill, averages forget."""
 _SETTLED_FACTOR = 2
+_QUICK_LATENCY = 0.05
+"""Seconds of p95 that are nothing to wait for."""
 _POLL_SECONDS = 1.5
 
 
@@ -119,7 +121,7 @@ class Engine:
     async def _settled_latency(self) -> float:
         """Seconds of p95 up to which payments were about as fast as they are now."""
         present = (await self.health.service_level()).latency
-        return MOST_LATENCY if present is None else max(UNREMARKABLE_LATENCY, _SETTLED_FACTOR * present)
+        return MOST_LATENCY if present is None else max(_QUICK_LATENCY, _SETTLED_FACTOR * present)
 
     async def baseline(self, report: Report, *, shared: bool) -> Baseline:
         """What every incident is measured against.

@@ -10,13 +10,11 @@ from dataclasses import asdict, dataclass
 from incidents.model import Evidence, Signal
 from incidents.runner.gateway import Gateway
 
-__all__ = ["LATENCY", "UNREMARKABLE_LATENCY", "Baseline", "Measuring"]
+__all__ = ["LATENCY", "Baseline", "Measuring"]
 
 LATENCY = "payment:client_latency_seconds:p95_30s"
 _SLOW_FACTOR = 4
 _SLOW_LEAST_MS = 100
-UNREMARKABLE_LATENCY = _SLOW_LEAST_MS / 1000 / _SLOW_FACTOR
-"""Seconds of p95 below which ``$slow`` is what it is at least."""
 
 
 @dataclass(frozen=True, slots=True)
