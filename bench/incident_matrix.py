@@ -47,6 +47,11 @@ def proven_seconds(result: dict[str, Any]) -> float:
     return max(result["seconds"].get(signal, 0.0) for signal in ("metrics", "logs", "traces"))
 
 
+def share_of_recovery(result: dict[str, Any]) -> float:
+    """How much of the time that it may take the recovery took."""
+    return result["seconds"]["recovery"] / catalog()[result["name"]].recovery_seconds
+
+
 def table(runs: list[list[dict[str, Any]]]) -> list[str]:
     """Medians over the runs."""
     lines = [f"| incident | {' | '.join(SIGNALS)} | faults |", "|-|" + "-|" * (len(SIGNALS) + 1)]
@@ -75,13 +80,22 @@ def main() -> int:
         started = time.monotonic()
         runs = [verify_all(client) for _ in range(options.runs)]
         minutes = (time.monotonic() - started) / 60 / options.runs
-        every = [one for run in runs for one in run if one["kind"] == str(Kind.INCIDENT) and one["proven"]]
+        every = [
+            one
+            for run in runs
+            for one in run
+            if one["kind"] == str(Kind.INCIDENT) and one["proven"] and one["recovered"]
+        ]
         faults = sum(bool(one["fault"]) for run in runs for one in run)
         print("\n".join(table(runs)))
         if every:
             longest = max(every, key=proven_seconds)
             print(f"\nInjection to proven: median {statistics.median(map(proven_seconds, every)):.0f} s, ", end="")
             print(f"longest {proven_seconds(longest):.0f} s ({longest['name']}).")
+            slowest = max(every, key=share_of_recovery)
+            print(f"Recovery: median {statistics.median(one['seconds']['recovery'] for one in every):.0f} s, ", end="")
+            print(f"nearest to its limit {slowest['seconds']['recovery']:.0f} s ", end="")
+            print(f"of {catalog()[slowest['name']].recovery_seconds} s ({slowest['name']}).")
         print(f"{options.runs} runs of {minutes:.0f} min; {faults} faults; ", end="")
         print(f"{sum(len(one['leaks']) for run in runs for one in run)} leaks.")
     false = [client.run("/watch", {"seconds": HEALTHY_SECONDS}, quiet) for _ in range(options.healthy)]
