@@ -17,6 +17,8 @@ _POLL_SECONDS = 1.5
 _SUCCESS = "payment:client_success:ratio_30s"
 # Rates look back over half a minute: in the first one they hold the seed, and hardly a request to divide by.
 _WARM = f"{_SUCCESS} offset 30s"
+# A refund and a settlement run may meet; that is rare, and in a baseline it would hide the one deadlock of a decoy.
+_DEADLOCKED = "(sum(increase(db:deadlocks:total[30s])) > bool 0.5 or vector(0))"
 # While the stack is young or was restarted there may be nothing to divide.
 _FIRING = 'ALERTS{alertstate="firing"}'
 
@@ -65,13 +67,15 @@ class Health:
         return ServiceLevel(_first(success), _first(latency))
 
     async def healthy_for(self, most: float, latency: float = MOST_LATENCY) -> float:
-        """For how many of the last ``most`` seconds, up to now, the service level held; not a stack's first 30.
+        """For how many of the last ``most`` seconds, up to now, nothing was unusual; not of a stack's first 30.
+
+        That is: the service level held, and no deadlock was to be seen.
 
         Args:
             most: seconds to look back.
             latency: seconds that the p95 of payments may have, if less is wanted than the service level asks for.
         """
-        bad = f"({_SUCCESS} < bool {LEAST_SUCCESS}) + ({LATENCY} > bool {min(latency, MOST_LATENCY)})"
+        bad = f"({_SUCCESS} < bool {LEAST_SUCCESS}) + ({LATENCY} > bool {min(latency, MOST_LATENCY)}) + {_DEADLOCKED}"
         values = await self._gateway.promql_range(f"({bad}) and on () ({_WARM}) or vector(1)", most)
         for age, value in enumerate(reversed(values)):
             if value > 0:

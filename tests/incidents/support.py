@@ -110,7 +110,7 @@ class FakeGateway:
         self._check()
         assert seconds > 0
         if "bool" in query:
-            most = float(query.rpartition("> bool ")[2].partition(")")[0])
+            most = float(query.split("> bool ")[1].partition(")")[0])
             slow = [float(latency > most) for latency in self._world.latencies]
             return [1.0, *self._world.unhealthy, *slow, 0.0, 0.0]
         return self._world.latencies if query.startswith("payment:") else [1.0, 0.9]
