@@ -68,9 +68,10 @@ def test_loki_has_the_services_logs(telemetry: Telemetry) -> None:
 def test_loki_has_the_databases_logs(telemetry: Telemetry) -> None:
     labels, _ = eventually(lambda: telemetry.logql('{app="postgres"}', limit=1))[0]
     assert (labels["app"], labels["service"], labels["service_name"]) == ("postgres",) * 3
-    of_a_session, _ = eventually(lambda: telemetry.logql('{app="postgres"} | backend_type="client backend"', limit=1))[0]
-    assert of_a_session["user"]
-    assert not {"remote_host", "remote_port"} & set(of_a_session), "an address would tell whose sessions are one's"
+    of_sessions = '{app="postgres"} | backend_type="client backend"'
+    labels, _ = eventually(lambda: telemetry.logql(of_sessions, limit=1))[0]
+    assert labels["user"]
+    assert not {"remote_host", "remote_port"} & set(labels), "an address would tell whose sessions are one's"
 
 
 def test_one_trace_is_followed_from_exemplar_to_trace_to_log_line(telemetry: Telemetry) -> None:
