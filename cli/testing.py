@@ -112,7 +112,9 @@ SUITES: Mapping[str, tuple[Stage, ...]] = {
             (
                 *_PYTEST,
                 # The same as on Docker, unchanged.
-                *_tests("integration/test_1_agents.py", "integration/test_1_telemetry.py"),
+                *_tests(
+                    "integration/test_1_agents.py", "integration/test_1_stack.py", "integration/test_1_telemetry.py"
+                ),
                 *_tests("integration/lab"),
             ),
             needs_images=True,

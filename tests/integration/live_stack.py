@@ -132,7 +132,7 @@ class Stack:
             from live_cluster import pod_address  # noqa: PLC0415 # only where there is a cluster
 
             return pod_address(self, service)
-        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        template = f'{{{{(index .NetworkSettings.Networks "compass-{self.name}").IPAddress}}}}'
         inspect = ["docker", "inspect", "--format", template, self.container(service)]
         return subprocess.run(inspect, capture_output=True, text=True, check=True).stdout.strip()
 
