@@ -28,6 +28,8 @@ __all__ = ["Engine"]
 log = structlog.get_logger("incidents.runner")
 
 _QUIET_SECONDS = 30
+_LOOK_BACK_SECONDS = 30
+"""What rates and counts look back over: for as long they still see an incident that has ended."""
 _PATIENCE_SECONDS = 150
 """How long a baseline is waited for: an outage of a minute is seen in averages over the last half minute."""
 _SETTLING_SECONDS = 75
@@ -106,7 +108,7 @@ class Engine:
         """
         watch = Stopwatch()
         while True:
-            since_end = time.time() - self.state.last_end()
+            since_end = time.time() - self.state.last_end() - _LOOK_BACK_SECONDS
             latency = await self._settled_latency() if watch.seconds < _SETTLING_SECONDS else MOST_LATENCY
             clean = min(since_end, await self.health.healthy_for(self.settings.baseline_seconds, latency))
             if clean >= _QUIET_SECONDS:

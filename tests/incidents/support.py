@@ -244,6 +244,7 @@ def make_runner(folder: Path, monkeypatch: pytest.MonkeyPatch, world: World | No
     for module in ("proving", "engine", "health", "operations", "scoring"):
         monkeypatch.setattr(f"incidents.runner.{module}._POLL_SECONDS", 0.01)
     monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 0.05)
+    monkeypatch.setattr("incidents.runner.engine._LOOK_BACK_SECONDS", 0)
     monkeypatch.setattr("incidents.runner.recovery._RETRY_SECONDS", 0.05)
     monkeypatch.setattr("incidents.runner.injection._REOPEN_SECONDS", 0.01)
     world = world or World()

@@ -165,6 +165,7 @@ EXPECTED: Final[Mapping[str, Mapping[str, float]]] = {
     "payment:client_latency_seconds:p95_30s": {"{}": 0.1938},
     "route:client_requests:rate_30s": {_CLIENT: 10},
     "route:client_errors:rate_30s": {_CLIENT: 0.2},
+    "route:client_latency_seconds:p50_30s": {_CLIENT: 0.1},
     "route:client_latency_seconds:p95_30s": {_CLIENT: 0.1938},
     "route:http_requests:rate_30s": {_ROUTE: 10},
     "route:http_errors:rate_30s": {_ROUTE: 1},
