@@ -45,7 +45,7 @@ INCIDENT = Incident(
             # Not p95: of a dozen reports in half a minute that is the slowest one.
             query='route:client_latency_seconds:p50_30s{route="GET /reports/settlement"}',
             shows="Half of the reports take several times as long as they did; other routes are hardly slower.",
-            compares=Compares.rises(2, margin=0.03),
+            compares=Compares.rises(2, margin=0.02),
         ),
         Evidence(
             signal=Signal.LOGS,
