@@ -79,9 +79,9 @@ def test_a_start_while_one_is_active_is_refused_and_a_stop_may_be_repeated(stack
 @pytest.mark.skipif(KIND != "airgap", reason="kills a container by its name")
 def test_a_runner_that_was_killed_recovers_what_died_with_it(stack: Stack) -> None:
     started = stack.start("incident", "start", "forgotten-transaction", "--stack", stack.name)
-    eventually(lambda: active(stack), seconds=90)
+    eventually(lambda: active(stack), seconds=180)
     subprocess.run(["docker", "kill", stack.container("incident-runner")], check=True, capture_output=True)
-    output, _ = started.communicate(timeout=120)
+    output, _ = started.communicate(timeout=180)
     assert started.returncode == 1, output
     subprocess.run(["docker", "start", stack.container("incident-runner")], check=True, capture_output=True)
     eventually(lambda: incident(stack, "status").returncode == 0 and not active(stack), seconds=120, poll=1)
@@ -104,7 +104,7 @@ def test_a_database_that_is_gone_is_one_sentence_and_nothing_is_left(stack: Stac
     incident(stack, "stop")
     assert active(stack) == []
     eventually(
-        lambda: json.loads(incident(stack, "status", "--json").stdout)["stack"]["fault"] is None, seconds=180, poll=2
+        lambda: json.loads(incident(stack, "status", "--json").stdout)["stack"]["fault"] is None, seconds=300, poll=2
     )
 
 
@@ -113,7 +113,7 @@ def test_compass_s_own_way_of_asking_is_forwarded(stack: Stack) -> None:
     answer = httpx.post(url, json={"incident_type": "missing_index"}, timeout=30, trust_env=False)
     assert answer.status_code == 200, answer.text
     assert answer.json()["incident_mode"] == "missing_index"
-    eventually(lambda: [one["name"] for one in active(stack)] == ["index-lost"], seconds=90)
+    eventually(lambda: [one["name"] for one in active(stack)] == ["index-lost"], seconds=180)
     answer = httpx.post(url, params={"incident_type": "normal"}, timeout=30, trust_env=False)
     assert answer.json()["previous_mode"] == "missing_index"
     eventually(lambda: not active(stack), seconds=120, poll=1)
@@ -136,7 +136,7 @@ def _fixes() -> list[Any]:
 @pytest.mark.parametrize(("broken", "fix", "right"), _fixes())
 def test_a_fix_is_judged(stack: Stack, broken: Incident, fix: Fix, right: bool) -> None:
     eventually(
-        lambda: json.loads(incident(stack, "status", "--json").stdout)["stack"]["fault"] is None, seconds=180, poll=2
+        lambda: json.loads(incident(stack, "status", "--json").stdout)["stack"]["fault"] is None, seconds=300, poll=2
     )
     started = incident(stack, "start", broken.name)
     assert started.returncode == 0, started.stderr
