@@ -286,6 +286,14 @@ async def test_a_runner_that_fails_is_a_bad_gateway(place: Place, status: int, b
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+async def test_a_runner_that_refuses_is_a_conflict_and_says_nothing_of_what_is_under_way(place: Place) -> None:
+    with runner(409, b'{"error": "index-lost is active; stop it first."}') as (url, _):
+        async with running(place.settings(incident_runner_url=url)) as app:
+            answer = await app.public.post("/trigger-incident", json={"incident_type": "missing_index"})
+    assert answer.status_code == 409
+    assert "index" not in answer.text
+
+
 async def test_a_runner_that_is_gone_is_a_bad_gateway(place: Place) -> None:
     async with running(place.settings(incident_runner_url="http://127.0.0.1:9")) as app:
         assert (await app.public.post("/trigger-incident", json={"incident_type": "normal"})).status_code == 502
