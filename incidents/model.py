@@ -275,3 +275,8 @@ class Incident:
     proof_seconds: int = 120
     recovery_seconds: int = 60
     folder: Path
+
+    @property
+    def kept_logins(self) -> frozenset[Login]:
+        """Whose sessions stay with the runner until it is ended; where there are any, it dies with the runner."""
+        return frozenset(step.login for step in self.steps if step.held or step.repeat)

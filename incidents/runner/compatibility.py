@@ -74,10 +74,10 @@ class Compatibility:
 
     def _go(self, caller: Caller, what: str, name: str | None) -> None:
         async def work() -> dict[str, Any]:
-            if name is None or self._engine.state.active():
-                stopped = await self._operations.stop([], to_log("triggered"))
-                if name is None:
-                    return stopped
+            ended = await self._operations.stop([], to_log("triggered"))
+            if name is None:
+                return ended
+            if ended["stopped"]:
                 await self._engine.health.until_healthy(ALERTS_RESOLVE_SECONDS)
             incident = self._engine.incidents[name]
             return await self._operations.start(incident, caller, to_log("triggered"), concurrent=False)

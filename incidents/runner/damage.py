@@ -94,7 +94,7 @@ class Damage:
     def __init__(self, database: Database, gateway: Gateway, incident: Incident) -> None:
         self._database = database
         self._gateway = gateway
-        self._own = {LOGINS[step.login] for step in incident.steps if step.held or step.repeat}
+        self._own = {LOGINS[login] for login in incident.kept_logins}
         self._fix_pids: set[int] = set()
         self._seen: dict[tuple[int, str, str], int] = {}
         self._locks: set[str] = set()

@@ -15,7 +15,7 @@ from incidents.runner.database import FAULTS, Database
 from incidents.runner.events import Report, Stopwatch, to_log
 from incidents.runner.gateway import Gateway
 from incidents.runner.health import MOST_LATENCY, Health
-from incidents.runner.injection import Injection, holds_sessions
+from incidents.runner.injection import Injection
 from incidents.runner.measuring import Baseline, Measuring
 from incidents.runner.problems import NotProvenError, NotRecoveredError, RefusedError, UnreachableError
 from incidents.runner.proving import Proof, Prover
@@ -201,17 +201,17 @@ class Engine:
         """For half a minute: nothing may fire, and the service level must hold."""
         report({"event": "phase", "phase": "harmless", "waits": _QUIET_SECONDS})
         end = watch.seconds + _QUIET_SECONDS
-        unanswered: list[str] = []
+        fault, answered = None, True
         # One late answer says nothing, but the last one must not be missing.
-        while watch.seconds < (end + _QUIET_SECONDS if unanswered else end):
+        while watch.seconds < (end if answered else end + _QUIET_SECONDS):
             try:
-                fault, unanswered = await self.health.fault(), []
+                fault, answered = await self.health.fault(), True
             except UnreachableError as error:
-                fault, unanswered = None, [f"no harm, since {error}"]
-            if fault is not None:
-                return [f"no harm, since {fault}"]
+                fault, answered = str(error), False
+            if answered and fault is not None:
+                break
             await asyncio.sleep(_POLL_SECONDS)
-        return unanswered
+        return [] if fault is None else [f"no harm, since {fault}"]
 
     async def end(self, incident: Incident, report: Report, *, outcome: str = "recovered") -> float:
         """End it and see the baseline come back.
@@ -301,7 +301,7 @@ class Engine:
             if incident is None:
                 log.error("an incident is active that this version does not know", name=one.name)
                 continue
-            if one.phase is Phase.ACTIVE and not holds_sessions(incident):
+            if one.phase is Phase.ACTIVE and not incident.kept_logins:
                 continue
             log.info("ended with the runner, being cleaned up", name=one.name)
             # It stays in the list with a note; `stop` tries again.
@@ -318,13 +318,7 @@ def _share_sessions(one: Incident | None, other: Incident | None) -> bool:
     """Whether the end of one ends sessions that the other lives in."""
     if one is None or other is None:
         return False
-    return any(
-        kept.login == step.login
-        for lives, ends in ((one, other), (other, one))
-        for kept in lives.steps
-        if kept.held or kept.repeat
-        for step in ends.steps
-    )
+    return any(lives.kept_logins & {step.login for step in ends.steps} for lives, ends in ((one, other), (other, one)))
 
 
 def _baseline(active: ActiveIncident) -> Baseline | None:

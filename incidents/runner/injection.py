@@ -10,16 +10,11 @@ from payment_service.store.driver import Connection
 from incidents.model import Incident, Login, Repeat, Step
 from incidents.runner.database import FAULTS, Database, read_statements
 
-__all__ = ["Injection", "holds_sessions"]
+__all__ = ["Injection"]
 
 log = structlog.get_logger("incidents.runner")
 
 _REOPEN_SECONDS = 1.0
-
-
-def holds_sessions(incident: Incident) -> bool:
-    """Whether the incident lives in sessions of the runner, and so dies with it."""
-    return any(step.held or step.repeat for step in incident.steps)
 
 
 class Injection:

@@ -16,11 +16,16 @@ from tests.incidents.support import make_runner, piece, until
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from incidents.runner.measuring import Baseline
     from tests.incidents.support import Runner
 
 pytestmark = pytest.mark.anyio
 
 ANNA, BEN = Caller("anna@laptop", owner=False), Caller("ben@laptop", owner=False)
+
+
+async def baseline(runner: Runner) -> Baseline:
+    return await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)
 
 
 async def start(runner: Runner, *, concurrent: bool = False, name: str = "things-lost") -> dict[str, object]:
@@ -103,9 +108,9 @@ async def test_a_baseline_is_taken_of_healthy_seconds_only(runner: Runner, monke
     monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 15)
     monkeypatch.setattr("incidents.runner.engine._PATIENCE_SECONDS", 0.1)
     with pytest.raises(RefusedError, match="the service level never held for 15 s"):
-        await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)
+        await baseline(runner)
     monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 10)
-    assert (await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)).slow_ms == 100
+    assert (await baseline(runner)).slow_ms == 100
 
 
 async def test_a_stack_that_was_slower_a_moment_ago_is_waited_for_but_not_for_ever(
@@ -115,9 +120,9 @@ async def test_a_stack_that_was_slower_a_moment_ago_is_waited_for_but_not_for_ev
     monkeypatch.setattr("incidents.runner.engine._QUIET_SECONDS", 10)
     monkeypatch.setattr("incidents.runner.engine._PATIENCE_SECONDS", 0.1)
     with pytest.raises(RefusedError, match="never held for 10 s"):
-        await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)
+        await baseline(runner)
     monkeypatch.setattr("incidents.runner.engine._SETTLING_SECONDS", 0)
-    assert (await runner.engine.take_baseline(list(runner.incident.evidence), runner.report)).slow_ms == 520
+    assert (await baseline(runner)).slow_ms == 520
 
 
 async def test_one_slow_moment_does_not_decide_what_is_slow(runner: Runner) -> None:

@@ -72,8 +72,7 @@ def test_from_a_container_that_joins_the_network(stack: Stack, tmp_path: Path) -
 def test_past_the_gateway_there_is_no_way_from_there(stack: Stack) -> None:
     """Neither by name nor by address; from the stack's own network each of them answers."""
     network = stack.json("env", stack.name, "--inside")["network"]
-    address = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
-    by_address = [f"{_inspect(stack, service, address)}:{port}" for service, port in BEHIND.items()]
+    by_address = [f"{stack.address_inside(service)}:{port}" for service, port in BEHIND.items()]
     by_name = [f"{service}:{port}" for service, port in BEHIND.items()]
     known = f"{names.GATEWAY.service}:3000"
     theirs = _run_in(stack, network, KNOCK, known, *by_name, *by_address)
